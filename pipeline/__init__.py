@@ -1,0 +1,1 @@
+"""The library of caption-pipeline: plain functions and data; knows no stage and no path."""

@@ -1,0 +1,1 @@
+"""The captioner: batches, decoders, training, search and the bundle that is saved."""

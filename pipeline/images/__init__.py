@@ -1,0 +1,1 @@
+"""Pictures to features: decoding, the encoder, extraction, shards."""

@@ -1,0 +1,70 @@
+"""Read one section of params.yaml into a closed, typed settings class.
+
+A settings class sits beside the code that uses it and has no defaults: the values live in
+params.yaml, so that DVC sees every one of them. Only the loader is here, and it hardly ever
+changes, as every stage depends on it.
+"""
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pipeline.errors import InputError
+
+
+class Settings(BaseModel):
+    """Base of all settings classes: closed (a misspelt key is an error), strict and frozen."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+SettingsClass = TypeVar("SettingsClass", bound=Settings)
+
+
+def load(cls: type[SettingsClass], section: str, path: Path) -> SettingsClass:
+    """Read `section` of the YAML file at `path` as an instance of `cls`.
+
+    Raises:
+        InputError: the file is absent or not YAML, the section is absent, or a setting is
+            missing, unknown, of the wrong type or out of range.
+    """
+    sections = _read_yaml(path)
+    if not isinstance(sections, dict) or not isinstance(sections.get(section), dict):
+        raise InputError(f"{path}: expected a section {section!r} of settings. Received: none")
+    try:
+        return cls.model_validate(sections[section])
+    except ValidationError as error:
+        raise InputError(f"{path}: {_one_line(error, section, cls)}") from error
+
+
+def _read_yaml(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{path}: no such file. Run from the repository, or name the file with --params"
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: expected YAML. Received: {reason}") from error
+
+
+def _one_line(error: ValidationError, section: str, cls: type[Settings]) -> str:
+    """Tell all that is wrong with a section in one line."""
+    return "; ".join(_tell(problem, section, cls) for problem in error.errors())
+
+
+def _tell(problem: Any, section: str, cls: type[Settings]) -> str:
+    name = ".".join([section, *(str(part) for part in problem["loc"])])
+    if problem["type"] == "missing":
+        return f"{name} is missing"
+    if problem["type"] == "extra_forbidden":
+        known = ", ".join(sorted(cls.model_fields))
+        return f"{name} is not a setting. The settings of {section!r} are: {known}"
+    message = problem["msg"][0].lower() + problem["msg"][1:]
+    hint = ""
+    if problem["type"] == "float_type" and isinstance(problem["input"], str):
+        hint = " (YAML reads 1e-3 as text: write 0.001)"
+    return f"{name}: {message}. Received: {problem['input']!r}{hint}"

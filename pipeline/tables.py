@@ -1,0 +1,94 @@
+"""The Parquet tables that stages hand to each other: their schemas, written stably, read checked.
+
+images    one row a picture, sorted by `image_id`
+captions  one row a caption, sorted by `image_id`, then `caption_id`; `tokens` from `clean` on
+dropped   one row for each thing left out: what it was, where it stood, why, and its raw value
+facts     one row a picture whose facts are known (*scenes* alone; else no rows)
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.errors import InputError
+from pipeline.files import written_whole
+
+SPLITS = ("train", "val", "test")
+
+IMAGES = pa.schema(
+    [
+        pa.field("image_id", pa.string(), nullable=False),
+        pa.field("split", pa.string(), nullable=False),  # one of SPLITS
+        pa.field("path", pa.string(), nullable=False),  # relative to the raw folder, with /
+        pa.field("sha256", pa.string(), nullable=False),  # of the file's bytes
+        pa.field("width", pa.int32(), nullable=False),  # pixels, as stored
+        pa.field("height", pa.int32(), nullable=False),
+        pa.field("mode", pa.string(), nullable=False),  # Pillow's: RGB, L, CMYK, ...
+        pa.field("bytes", pa.int64(), nullable=False),
+    ]
+)
+CAPTIONS = pa.schema(
+    [
+        pa.field("image_id", pa.string(), nullable=False),
+        pa.field("caption_id", pa.string(), nullable=False),  # unique in the table
+        pa.field("text", pa.string(), nullable=False),  # as found
+    ]
+)
+CLEAN_CAPTIONS = CAPTIONS.append(pa.field("tokens", pa.list_(pa.string()), nullable=False))
+DROPPED = pa.schema(
+    [
+        pa.field("kind", pa.string(), nullable=False),  # "image" or "caption"
+        pa.field("item", pa.string(), nullable=False),  # the id, or the path where there is none
+        pa.field("source", pa.string(), nullable=False),  # "file" or "file:line", as people say it
+        pa.field("reason", pa.string(), nullable=False),  # from a closed list of the stage
+        pa.field("raw", pa.string(), nullable=False),  # the value as found
+    ]
+)
+FACTS = pa.schema(
+    [
+        pa.field("image_id", pa.string(), nullable=False),
+        pa.field("facts", pa.string(), nullable=False),  # JSON, see pipeline/datasets/scenes
+    ]
+)
+
+Row = Mapping[str, Any]
+
+
+def write_rows(path: Path, rows: Sequence[Row], schema: pa.Schema, sort_by: Sequence[str]) -> None:
+    """Write rows as Parquet, sorted, so that equal rows give equal bytes."""
+    ordered = sorted(rows, key=lambda row: tuple(row[name] for name in sort_by))
+    write_table(path, pa.Table.from_pylist(ordered, schema=schema))
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Write a table that is sorted already."""
+    with written_whole(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+
+
+def read_table(path: Path, schema: pa.Schema) -> pa.Table:
+    """Read a Parquet table and check that it has the columns and types of `schema`.
+
+    Raises:
+        InputError: the file is absent, not Parquet, or has other columns.
+    """
+    try:
+        table = pq.read_table(path)
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{path}: no such file. Run the stage that writes it: dvc repro"
+        ) from error
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(f"{path}: expected a Parquet table. Received: {error}") from error
+    if table.schema.names != schema.names or table.schema.types != schema.types:
+        raise InputError(
+            f"{path}: expected columns {_tell(schema)}. Received: {_tell(table.schema)}"
+        )
+    return table
+
+
+def _tell(schema: pa.Schema) -> str:
+    return ", ".join(f"{field.name} {field.type}" for field in schema)
