@@ -1,0 +1,103 @@
+"""Training batches: whole captions, of nearly one length a batch, so little padding is computed.
+
+tokens   [1 7 9 2 0]   1 starts, 2 ends, 3 is unknown, 0 pads
+inputs   [1 7 9 2]
+targets  [7 9 2 0]
+weights  [1 1 1 0]     from the targets: the end is learned; padding and unknown words are not
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from pipeline.text.marks import PAD, UNKNOWN
+
+
+@dataclass(frozen=True)
+class Captions:
+    """Encoded captions and the picture of each.
+
+    Attributes:
+        pictures: row of the picture's features, int (n,).
+        tokens: ids from START to END, n lists of any length.
+    """
+
+    pictures: np.ndarray
+    tokens: Sequence[Sequence[int]]
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+
+def pad(tokens: Sequence[Sequence[int]]) -> np.ndarray:
+    """Make lists of ids one int32 array, padded at the end to the longest."""
+    longest = max(len(ids) for ids in tokens)
+    padded = np.full((len(tokens), longest), PAD, "int32")
+    for row, ids in zip(padded, tokens, strict=True):
+        row[: len(ids)] = ids
+    return padded
+
+
+def shift(tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Split padded captions (b, t + 1) into inputs, targets and loss weights, (b, t) each.
+
+    The module's head draws an example.
+    """
+    inputs, targets = tokens[:, :-1], tokens[:, 1:]
+    weights = ((targets != PAD) & (targets != UNKNOWN)).astype("float32")
+    return inputs, targets, weights
+
+
+class Batches(keras.utils.PyDataset):
+    """Batches of captions with their pictures' features, drawn anew for every epoch.
+
+    The order of an epoch depends on the seed and the epoch's number alone, so a training that
+    continues at epoch 7 sees what an undisturbed one would have seen.
+
+    Args:
+        captions: n encoded captions.
+        features: float (pictures, f).
+        batch_size: captions a batch; the last one may be smaller.
+        seed: of the order.
+        epoch: the first epoch's number, from 0.
+    """
+
+    def __init__(
+        self,
+        captions: Captions,
+        features: np.ndarray,
+        batch_size: int,
+        seed: int,
+        epoch: int = 0,
+    ) -> None:
+        super().__init__()
+        self.captions, self.features = captions, features
+        self.batch_size, self.seed, self.epoch = batch_size, seed, epoch
+        self.lengths = np.array([len(ids) for ids in captions.tokens])
+        self.order = self._draw()
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __getitem__(self, index: int) -> tuple[Any, np.ndarray, np.ndarray]:
+        """Return ((features (b, f), inputs (b, t)), targets (b, t), weights (b, t))."""
+        rows = self.order[index]
+        inputs, targets, weights = shift(pad([self.captions.tokens[row] for row in rows]))
+        pictures = self.features[self.captions.pictures[rows]].astype("float32")
+        return (pictures, inputs), targets, weights
+
+    def on_epoch_end(self) -> None:
+        """Draw the next epoch's batches."""
+        self.epoch += 1
+        self.order = self._draw()
+
+    def _draw(self) -> list[np.ndarray]:
+        """Shuffle, sort by length (ties stay shuffled), cut, and shuffle the batches."""
+        rng = np.random.default_rng([self.seed, self.epoch])
+        rows = rng.permutation(len(self.captions))
+        rows = rows[np.argsort(self.lengths[rows], kind="stable")]
+        batches = np.split(rows, range(self.batch_size, len(rows), self.batch_size))
+        return [batches[number] for number in rng.permutation(len(batches))]

@@ -1,0 +1,1 @@
+"""The decoders: one file each, one interface (`base`)."""

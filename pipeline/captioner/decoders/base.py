@@ -1,0 +1,102 @@
+"""What every decoder is: a language model of captions, given a picture.
+
+Shapes: `b` captions, `t` words a caption, `v` words of the vocabulary, `d` units, `f` features.
+
+A decoder is used in two ways that must agree, and a test compares them:
+
+    call((features, tokens))     all words at once, the true words before each given (teacher
+                                 forcing); for training, with the fast LSTM kernel
+    start(features), then step(tokens, state) again and again
+                                 one word at a time; for search
+"""
+
+from typing import Any, Literal
+
+import keras
+import numpy as np
+from keras import ops
+from pydantic import Field
+
+from pipeline.params import Settings
+from pipeline.text.marks import PAD, START, UNKNOWN
+
+Tensor = Any  # a tensor of the Keras backend in use
+State = tuple[Tensor, ...]  # each (b, ...): search picks rows from all of them alike
+
+NEVER = (PAD, START, UNKNOWN)  # ids that no caption contains
+IMPOSSIBLE = -1e9  # a logit so low that its probability is 0 in every precision
+
+
+class DecoderSettings(Settings):
+    """What the shape of a decoder depends on: needed to build it again from its weights."""
+
+    decoder: Literal["inject", "merge"]
+    units: int = Field(ge=1)  # of the LSTM, d
+    embedding: int = Field(ge=1)  # width of a word vector
+    dropout: float = Field(ge=0, lt=1)  # share of values dropped: picture, words, LSTM output
+
+
+class Decoder(keras.Model):
+    """Base of the decoders: word vectors, an LSTM, and the layer that scores every word.
+
+    Args:
+        settings: the shape.
+        vocabulary_size: v, the four marks counted in.
+    """
+
+    def __init__(self, settings: DecoderSettings, vocabulary_size: int) -> None:
+        super().__init__(name=settings.decoder)
+        self.settings = settings
+        self.vocabulary_size = vocabulary_size
+        self.embed = keras.layers.Embedding(vocabulary_size, settings.embedding, name="words")
+        # No recurrent dropout and no mask, as either would turn cuDNN's kernel off. Padding is at
+        # the end, so it cannot change what comes before it.
+        self.lstm = keras.layers.LSTM(
+            settings.units, return_sequences=True, return_state=True, name="lstm"
+        )
+        self.to_vocabulary = keras.layers.Dense(vocabulary_size, dtype="float32", name="scores")
+        self.dropout = keras.layers.Dropout(settings.dropout)
+        never = np.zeros(vocabulary_size, "float32")
+        never[list(NEVER)] = IMPOSSIBLE
+        self.never = never  # (v,)
+
+    def call(self, inputs: tuple[Tensor, Tensor], training: bool = False) -> Tensor:
+        """Score each next word, the true words before it given.
+
+        Args:
+            inputs: features (b, f), or (b, ..., f) for grids, and token ids (b, t) from START on.
+            training: whether to drop values.
+
+        Returns:
+            Logits, float32 (b, t, v); those of padding, start and unknown are -1e9.
+        """
+        raise TypeError(f"{type(self).__name__} must define call")
+
+    def start(self, features: Tensor) -> State:
+        """Begin captions: features (b, f) -> the state before the first word."""
+        raise TypeError(f"{type(self).__name__} must define start")
+
+    def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """Go on by one word: token ids (b,) and state -> log-probabilities (b, v) and state."""
+        raise TypeError(f"{type(self).__name__} must define step")
+
+    def scores(self, outputs: Tensor) -> Tensor:
+        """Logits of the next word: (..., d) -> float32 (..., v)."""
+        return self.to_vocabulary(outputs) + self.never
+
+    def log_probabilities(self, outputs: Tensor) -> Tensor:
+        """Log-probabilities of the next word: (b, d) -> float32 (b, v)."""
+        return ops.log_softmax(self.scores(outputs), axis=-1)
+
+    def start_output_bias(self, counts: np.ndarray) -> None:
+        """Set the output bias to log word frequencies, so that training begins at the unigrams.
+
+        After Karpathy and Fei-Fei (2015), section 3.1.4 of the code's notes: it saves the first
+        epochs, which would otherwise be spent on learning how frequent each word is.
+
+        Args:
+            counts: of each id in the training captions, (v,).
+        """
+        smoothed = np.maximum(counts.astype("float64"), 1.0)
+        smoothed[list(NEVER)] = 1.0  # their logits are out anyway
+        self.to_vocabulary.bias.assign(np.log(smoothed / smoothed.sum()).astype("float32"))

@@ -1,0 +1,141 @@
+"""Captions as found to tokens, and the captions that are left out, with their reason.
+
+    "A dog's ball -- isn't it RED ?"  ->  a dog 's ball is n't it red
+
+Tokens follow the Penn Treebank's rules for English (NLTK's tokeniser, which needs no download), as
+the official scorers do: clitics are tokens of their own, "t-shirt" and "1,000" are one. What has
+neither a letter nor a digit is punctuation and goes.
+"""
+
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from nltk.tokenize.destructive import NLTKWordTokenizer
+from pydantic import Field, model_validator
+
+from pipeline.errors import InputError
+from pipeline.params import Settings
+
+Reason = Literal["no_words", "too_short", "too_long", "duplicate"]
+
+_TOKENIZER = NLTKWordTokenizer()
+# NFKC leaves typographic quotes and dashes as they are; the tokeniser knows the plain ones only.
+_PLAIN = str.maketrans(
+    {
+        **dict.fromkeys("\u2018\u2019\u201b\u00b4`", "'"),  # single quotes and accents
+        **dict.fromkeys("\u201c\u201d", '"'),
+        **dict.fromkeys("\u2013\u2014", " "),  # dashes between words
+    }
+)
+
+
+class CleanSettings(Settings):
+    """Section `clean` of params.yaml."""
+
+    min_words: int = Field(ge=1)  # shorter captions are dropped
+    max_words: int = Field(ge=1)  # longer captions are dropped, not cut: a cut one has a bad ending
+    max_dropped: float = Field(ge=0, le=1)  # share of the captions above which the run stops
+
+    @model_validator(mode="after")
+    def _check_range(self) -> "CleanSettings":
+        if self.min_words > self.max_words:
+            raise ValueError("min_words must not be above max_words")
+        return self
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """The captions that stay, with `tokens`, and those that go, as rows of `tables.DROPPED`."""
+
+    captions: list[dict[str, Any]]
+    dropped: list[dict[str, Any]]
+
+
+def normalise(text: str) -> str:
+    """Fold case, Unicode compatibility forms (full-width letters, say) and typographic quotes."""
+    # Twice: some compatibility forms are capitals, and lower case can leave composable pairs.
+    folded = unicodedata.normalize("NFKC", text).lower()
+    return unicodedata.normalize("NFKC", folded).translate(_PLAIN)
+
+
+def tokenise(text: str) -> list[str]:
+    """Split a caption into lower-case words; punctuation is left out."""
+    tokens = (
+        token.strip("'\"*_~^=|/\\.-") if _is_edgy(token) else token
+        for token in _TOKENIZER.tokenize(normalise(text))
+    )
+    return [token for token in tokens if any(letter.isalnum() for letter in token)]
+
+
+def _is_edgy(token: str) -> bool:
+    """Whether a token carries punctuation at an edge that is no part of the word.
+
+    "'s", "n't" and "'ll" keep their apostrophe: the Treebank writes clitics so.
+    """
+    if token in {"'s", "'m", "'d", "'ll", "'re", "'ve", "n't"}:
+        return False
+    return not (token[:1].isalnum() and token[-1:].isalnum())
+
+
+def clean(captions: Iterable[Mapping[str, Any]], settings: CleanSettings) -> Cleaned:
+    """Tokenise captions and drop the unusable ones.
+
+    Args:
+        captions: rows of `tables.CAPTIONS`, those of a picture in the order of their ids: of
+            equal captions of a picture the first one stays.
+        settings: the bounds.
+
+    Raises:
+        InputError: more than `max_dropped` of the captions would go.
+    """
+    kept: list[dict[str, Any]] = []
+    dropped: list[dict[str, Any]] = []
+    seen: set[tuple[str, ...]] = set()
+    for row in captions:
+        tokens = tokenise(row["text"])
+        key = (row["image_id"], *tokens)
+        reason = reject_reason(tokens, settings) or ("duplicate" if key in seen else None)
+        seen.add(key)
+        if reason is None:
+            kept.append({**row, "tokens": tokens})
+        else:
+            dropped.append(_dropped_row(row, reason))
+    _check_share(dropped, len(kept) + len(dropped), settings.max_dropped)
+    return Cleaned(kept, dropped)
+
+
+def reject_reason(tokens: Sequence[str], settings: CleanSettings) -> Reason | None:
+    """Tell why a caption is unusable by itself, or None."""
+    if not tokens:
+        return "no_words"
+    if len(tokens) < settings.min_words:
+        return "too_short"
+    if len(tokens) > settings.max_words:
+        return "too_long"
+    return None
+
+
+def _dropped_row(row: Mapping[str, Any], reason: Reason) -> dict[str, Any]:
+    return {
+        "kind": "caption",
+        "item": row["caption_id"],
+        "source": "captions.parquet",
+        "reason": reason,
+        "raw": row["text"],
+    }
+
+
+def _check_share(dropped: Sequence[Mapping[str, Any]], total: int, bound: float) -> None:
+    if not total or len(dropped) / total <= bound:
+        return
+    counts = Counter(row["reason"] for row in dropped)
+    reasons = ", ".join(f"{count} {reason}" for reason, count in counts.most_common())
+    examples = "; ".join(f"{row['item']} {row['raw']!r}" for row in dropped[:3])
+    raise InputError(
+        f"captions: expected at most clean.max_dropped = {bound:.1%} unusable. Received: "
+        f"{len(dropped)} of {total} ({reasons}), such as {examples}. Mend the captions, widen "
+        "clean.min_words and clean.max_words, or raise clean.max_dropped"
+    )

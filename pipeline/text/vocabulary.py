@@ -1,0 +1,152 @@
+"""The vocabulary: which words the captioner knows, and their ids.
+
+vocabulary.json
+    words   the four marks, then words by falling count, ties by spelling; a word's place is its id
+    counts  of each word in the training captions; of the marks: 0, captions, captions, and how
+            many words fell below the threshold
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from nltk import FreqDist
+from pydantic import Field
+
+from pipeline.errors import InputError
+from pipeline.files import write_json
+from pipeline.params import Settings
+from pipeline.text.marks import END, MARKS, PAD, START, UNKNOWN
+
+
+class VocabularySettings(Settings):
+    """Section `vocabulary` of params.yaml."""
+
+    min_count: int = Field(ge=1)  # words seen less often in training captions become unknown
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Words of the training captions and their counts, in the order of their ids.
+
+    encode(["a", "dog"]) -> [START, 4, 17, END]; a word not listed becomes UNKNOWN.
+    decode(ids) stops at the first END and leaves out the other marks.
+    """
+
+    words: tuple[str, ...]
+    counts: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    @cached_property
+    def ids(self) -> dict[str, int]:
+        """The id of each word."""
+        return {word: number for number, word in enumerate(self.words)}
+
+    def encode(self, tokens: Iterable[str]) -> list[int]:
+        """Turn tokens into ids between START and END."""
+        return [START, *(self.ids.get(token, UNKNOWN) for token in tokens), END]
+
+    def decode(self, ids: Iterable[int]) -> list[str]:
+        """Turn ids into words, up to the first END; ids out of range become the unknown mark."""
+        words = []
+        for number in ids:
+            if number == END:
+                break
+            if number not in (PAD, START):
+                known = 0 <= number < len(self.words)
+                words.append(self.words[number] if known else MARKS[UNKNOWN])
+        return words
+
+    @classmethod
+    def build(cls, captions: Iterable[Sequence[str]], min_count: int) -> "Vocabulary":
+        """Count the words of training captions and keep those at or above `min_count`.
+
+        Raises:
+            InputError: no caption, or no word is frequent enough.
+        """
+        captions = list(captions)
+        frequencies = FreqDist(token for tokens in captions for token in tokens)
+        kept = sorted(
+            ((word, count) for word, count in frequencies.items() if count >= min_count),
+            key=lambda pair: (-pair[1], pair[0]),
+        )
+        if not kept:
+            raise InputError(
+                f"vocabulary: expected words seen at least vocabulary.min_count = {min_count} "
+                f"times in training captions. Received: {len(captions)} captions with "
+                f"{len(frequencies)} different words, none as frequent. Lower vocabulary.min_count"
+            )
+        rare = frequencies.N() - sum(count for _, count in kept)
+        marks = (0, len(captions), len(captions), rare)
+        return cls(
+            words=(*MARKS, *(word for word, _ in kept)),
+            counts=(*marks, *(count for _, count in kept)),
+        )
+
+    def write(self, path: Path) -> None:
+        """Write the contract named in this module's head."""
+        write_json(path, {"words": self.words, "counts": self.counts})
+
+    @classmethod
+    def read(cls, path: Path) -> "Vocabulary":
+        """Read what `write` wrote.
+
+        Raises:
+            InputError: the file is absent or is not a vocabulary.
+        """
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            words, counts = tuple(content["words"]), tuple(content["counts"])
+        except FileNotFoundError as error:
+            raise InputError(f"{path}: no such file. Run `dvc repro vocabulary`") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{path}: expected a vocabulary, JSON with `words` and `counts`. Received: {error}"
+            ) from error
+        if words[: len(MARKS)] != MARKS or not len(words) == len(counts) == len(set(words)):
+            raise InputError(
+                f"{path}: expected the marks {', '.join(MARKS)} first, no word twice and a count "
+                "for each. Run `dvc repro vocabulary` again"
+            )
+        return cls(words, counts)
+
+
+def unknown_rate(captions: Iterable[Sequence[str]], vocabulary: Vocabulary) -> float:
+    """Share of the words in `captions` that `vocabulary` does not list; 0 for no words."""
+    total = unknown = 0
+    for tokens in captions:
+        total += len(tokens)
+        unknown += sum(token not in vocabulary.ids for token in tokens)
+    return unknown / total if total else 0.0
+
+
+def coverage(
+    captions: Mapping[str, Sequence[Sequence[str]]], thresholds: Iterable[int]
+) -> list[dict[str, float]]:
+    """Tell for each threshold how large the vocabulary is and what share of words it covers.
+
+    Args:
+        captions: tokens of each split's captions; the vocabulary is that of "train".
+        thresholds: values of `min_count`.
+
+    Returns:
+        A row a threshold: `min_count`, `words` (marks left out) and `<split>` coverage in [0, 1].
+    """
+    train = FreqDist(token for tokens in captions["train"] for token in tokens)
+    counts = {
+        split: FreqDist(token for tokens in rows for token in tokens)
+        for split, rows in captions.items()
+    }
+    rows: list[dict[str, float]] = []
+    for threshold in thresholds:
+        known = {word for word, count in train.items() if count >= threshold}
+        row: dict[str, float] = {"min_count": threshold, "words": len(known)}
+        for split, frequencies in counts.items():
+            covered = sum(count for word, count in frequencies.items() if word in known)
+            row[split] = covered / frequencies.N() if frequencies.N() else 1.0
+        rows.append(row)
+    return rows
