@@ -20,7 +20,7 @@ class Progress:
         self.name, self.total, self.unit = name, total, unit
         self.stream = stream if stream is not None else sys.stderr
         self.terminal = self.stream.isatty()
-        self.done = 0
+        self.done = self.skipped = 0
         self.remark = ""
         self.began = self.told = time.monotonic()
 
@@ -33,10 +33,15 @@ class Progress:
             self.told = now
             self._tell(end="\r" if self.terminal else "\n")
 
+    def skip(self, amount: int) -> None:
+        """Count work that was done before: it says nothing of the rate."""
+        self.done += amount
+        self.skipped += amount
+
     @property
     def rate(self) -> float:
         """Units a second since the start."""
-        return self.done / max(time.monotonic() - self.began, 1e-9)
+        return (self.done - self.skipped) / max(time.monotonic() - self.began, 1e-9)
 
     def __enter__(self) -> "Progress":
         return self
@@ -52,7 +57,7 @@ class Progress:
     def _tell(self, end: str) -> None:
         elapsed = time.monotonic() - self.began
         parts = [f"{self.name}: {self.done:,}/{self.total:,} {self.unit}", f"{self.rate:,.0f}/s"]
-        if 0 < self.done < self.total:
+        if self.skipped < self.done < self.total:
             parts.append(f"{_clock((self.total - self.done) / self.rate)} left")
         else:
             parts.append(f"in {_clock(elapsed)}")

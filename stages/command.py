@@ -20,7 +20,6 @@ def run(function: Callable[..., Any]) -> None:
     CAPTION_DEBUG=1 in the environment the traceback is printed as well.
     """
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's C++ start-up remarks
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(function)
     try:

@@ -62,22 +62,16 @@ class Batches(keras.utils.PyDataset):
         features: float (pictures, f).
         batch_size: captions a batch; the last one may be smaller.
         seed: of the order.
-        epoch: the first epoch's number, from 0.
     """
 
     def __init__(
-        self,
-        captions: Captions,
-        features: np.ndarray,
-        batch_size: int,
-        seed: int,
-        epoch: int = 0,
+        self, captions: Captions, features: np.ndarray, batch_size: int, seed: int
     ) -> None:
         super().__init__()
         self.captions, self.features = captions, features
-        self.batch_size, self.seed, self.epoch = batch_size, seed, epoch
+        self.batch_size, self.seed = batch_size, seed
         self.lengths = np.array([len(ids) for ids in captions.tokens])
-        self.order = self._draw()
+        self.order = self._draw(epoch=0)
 
     def __len__(self) -> int:
         return len(self.order)
@@ -89,14 +83,17 @@ class Batches(keras.utils.PyDataset):
         pictures = self.features[self.captions.pictures[rows]].astype("float32")
         return (pictures, inputs), targets, weights
 
-    def on_epoch_end(self) -> None:
-        """Draw the next epoch's batches."""
-        self.epoch += 1
-        self.order = self._draw()
+    def begin(self, epoch: int) -> None:
+        """Draw the batches of an epoch."""
+        self.order = self._draw(epoch)
 
-    def _draw(self) -> list[np.ndarray]:
+    def words(self, index: int) -> int:
+        """Count the targets of a batch, end marks included, padding left out."""
+        return int((self.lengths[self.order[index]] - 1).sum())
+
+    def _draw(self, epoch: int) -> list[np.ndarray]:
         """Shuffle, sort by length (ties stay shuffled), cut, and shuffle the batches."""
-        rng = np.random.default_rng([self.seed, self.epoch])
+        rng = np.random.default_rng([self.seed, epoch])
         rows = rng.permutation(len(self.captions))
         rows = rows[np.argsort(self.lengths[rows], kind="stable")]
         batches = np.split(rows, range(self.batch_size, len(rows), self.batch_size))

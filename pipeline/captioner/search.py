@@ -19,6 +19,7 @@ from keras import ops, tree
 from pipeline.captioner.decoders.base import IMPOSSIBLE, State, Tensor
 from pipeline.text.marks import END, PAD, START
 
+EMPTY = 0.5 * IMPOSSIBLE  # scores at or below mark a place where no caption was found
 Step = Callable[[Tensor, State], tuple[Tensor, State]]
 
 
@@ -89,7 +90,7 @@ def beam(step: Step, state: State, width: int, max_words: int, length_penalty: f
         length_penalty: exponent, >= 0; larger values favour longer captions.
 
     Returns:
-        The k best captions of each picture; places without a caption have a score of -1e9 or less.
+        The k best captions of each picture; places without a caption have a score below `EMPTY`.
     """
     pictures = ops.shape(state[0])[0]
     steps = max_words + 1

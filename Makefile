@@ -1,0 +1,52 @@
+# The two commands are `make repro` and `make test`; `make help` lists the others.
+
+PYTHON ?= python3
+EXTRAS ?=
+LOCK := requirements$(if $(EXTRAS),-$(EXTRAS)).lock
+UV := 0.13.8
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export VIRTUAL_ENV := $(CURDIR)/.venv
+
+.DEFAULT_GOAL := help
+.PHONY: help repro test test-slow lint lock benchmarks clean-cache
+
+help:  ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+repro: .venv/.ready  ## Run the whole pipeline; only what changed runs again
+	dvc repro
+	@python -m stages.summary
+
+test: lint  ## Check style and types, and run every quick test
+	pytest -q
+
+test-slow: .venv/.ready  ## Run the tests that train or read real photographs
+	pytest -q -m slow
+
+lint: .venv/.ready  ## Check style and types
+	ruff format --check -q .
+	ruff check -q .
+	mypy
+
+benchmarks: .venv/.ready  ## Measure speed; writes benchmarks/results.json
+	python -m benchmarks.run
+
+lock: .venv/.ready  ## Pin the newest versions that pyproject.toml allows
+	uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-header --no-annotate --extra dev pyproject.toml -o requirements.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-header --no-annotate --extra dev --extra gpu \
+	  -c requirements.lock pyproject.toml -o requirements-gpu.lock
+
+clean-cache:  ## Remove features and training states that were kept for later runs
+	rm -rf .cache
+
+.venv/.ready: $(LOCK) pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo "error: expected Python 3.11 to 3.13. Received: $$($(PYTHON) --version). \
+	Name another one: make PYTHON=python3.12"; exit 2; }
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install -q --disable-pip-version-check uv==$(UV)
+	.venv/bin/uv pip install -q --require-hashes -r $(LOCK)
+	.venv/bin/uv pip install -q --no-deps -e .
+	@touch $@

@@ -1,0 +1,50 @@
+"""Find out in which layout a data set lies, by looking at the names in its folder."""
+
+from pathlib import Path
+
+from pipeline.datasets.flickr8k import FLICKR8K
+from pipeline.datasets.layout import Layout
+from pipeline.datasets.table import TABLE
+from pipeline.errors import InputError
+
+AUTO = "auto"
+# From the most particular to the most general: the first that recognises the folder reads it.
+LAYOUTS: tuple[Layout, ...] = (FLICKR8K, TABLE)
+NAMES_TOLD = 10
+
+
+def find_layout(raw: Path, wanted: str) -> Layout:
+    """Choose the layout called `wanted`, or with "auto" the first that recognises the folder.
+
+    Raises:
+        InputError: the folder is absent or empty, or does not hold what the layout needs.
+    """
+    names = _names(raw)
+    layouts = [layout for layout in LAYOUTS if wanted in (AUTO, layout.name)]
+    for layout in layouts:
+        if layout.recognises(raw):
+            return layout
+    looked_for = "; or ".join(f"{layout.name}: {layout.looks_for}" for layout in layouts)
+    found = ", ".join(names[:NAMES_TOLD])
+    more = f" and {len(names) - NAMES_TOLD:,} more" if len(names) > NAMES_TOLD else ""
+    raise InputError(
+        f"{raw}: the layout is not recognised (ingest.format: {wanted})."
+        f" Expected {looked_for}. Received: {found}{more}"
+    )
+
+
+def _names(raw: Path) -> list[str]:
+    """List what lies in the folder, folders with a / at the end."""
+    if not raw.is_dir():
+        what = "expected a folder. Received: a file" if raw.exists() else "no such folder"
+        raise InputError(
+            f"{raw}: {what}. Put the data set there, or name its folder in params.yaml"
+            " (ingest.folder)"
+        )
+    names = sorted(f"{path.name}/" if path.is_dir() else path.name for path in raw.iterdir())
+    if not names:
+        raise InputError(
+            f"{raw}: the folder is empty. Put the data set there, or name its folder in"
+            " params.yaml (ingest.folder)"
+        )
+    return names

@@ -1,0 +1,114 @@
+"""What a reader of a data set hands over, and what a layout is.
+
+A reader reads lists, never pictures: it yields a `Listing` of what the files say. Every row that
+it reads is either in `images` or `captions`, or in `dropped` with its reason. `ingest` then looks
+at the pictures. To add a layout, write its reader and name it in `find.LAYOUTS`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypedDict
+
+from pipeline.images.decode import PictureReason
+
+# Why something was left out. A bad picture's reason is in `PictureReason`.
+ListReason = Literal[
+    "header",  # a list's first line, naming its columns
+    "broken_line",  # not of the form that the layout has
+    "encoding",  # not UTF-8
+    "empty_caption",  # a picture's name with no words beside it
+    "duplicate_id",  # the same picture twice in one list, or the same caption id twice
+    "two_splits",  # the picture stands in an earlier split already, and stays there
+    "unknown_split",  # a split that is neither train nor val nor test
+    "no_split",  # the caption's picture stands in no split list
+    "not_listed",  # a picture file that no list names
+    "no_captions",  # a listed picture without any caption
+    "picture_dropped",  # the caption of a picture that was left out
+]
+Reason = ListReason | PictureReason
+# No fault of the data: whoever wrote the lists chose so. These do not count for `max_dropped`.
+BY_CHOICE: frozenset[Reason] = frozenset({"header", "no_split", "not_listed"})
+
+
+class DroppedRow(TypedDict):
+    """One row of dropped.parquet (pipeline/tables.py)."""
+
+    kind: Literal["image", "caption"]
+    item: str  # the id, or the path where there is none
+    source: str  # "file:line", or "file", relative to the raw folder
+    reason: Reason
+    raw: str  # the value as found
+
+
+@dataclass(frozen=True, slots=True)
+class ListedImage:
+    """One picture that a list names; nobody has looked yet whether it exists."""
+
+    image_id: str  # the name as listed, with / and without the picture suffix
+    path: str  # relative to the raw folder, with /
+    split: str | None  # one of tables.SPLITS; None where the data set has no split of its own
+    source: str  # "file:line" relative to the raw folder
+
+
+@dataclass(frozen=True, slots=True)
+class ListedCaption:
+    """One caption of a picture in the same listing."""
+
+    image_id: str
+    caption_id: str  # unique in the listing
+    text: str  # as found
+    source: str
+
+
+@dataclass(slots=True)
+class Listing:
+    """All that the lists of a data set say, in the order in which they say it."""
+
+    images: list[ListedImage] = field(default_factory=list)
+    captions: list[ListedCaption] = field(default_factory=list)
+    dropped: list[DroppedRow] = field(default_factory=list)
+    facts: dict[str, str] = field(default_factory=dict)  # image_id -> JSON, keys sorted
+
+    def drop(
+        self, kind: Literal["image", "caption"], item: str, source: str, reason: Reason, raw: str
+    ) -> None:
+        """Record something that is left out."""
+        self.dropped.append(dropped_row(kind, item, source, reason, raw))
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A way to lay out a caption data set."""
+
+    name: str  # as in ingest.format
+    looks_for: str  # what a folder of this layout holds, told to people
+    recognises: Callable[[Path], bool]  # from the names in the folder alone
+    read: Callable[[Path], Listing]  # raises InputError where nothing can be read
+
+
+def dropped_row(
+    kind: Literal["image", "caption"], item: str, source: str, reason: Reason, raw: str
+) -> DroppedRow:
+    """Make a row of dropped.parquet; what is not UTF-8 is written as escapes."""
+    return {
+        "kind": kind,
+        "item": printable(item),
+        "source": printable(source),
+        "reason": reason,
+        "raw": printable(raw),
+    }
+
+
+def printable(text: str) -> str:
+    r"""Write lone surrogates (bytes that are not UTF-8) as escapes: Parquet holds UTF-8 only."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def is_storable(text: str) -> bool:
+    """Tell whether a text is free of lone surrogates, and so can be written as UTF-8."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,98 @@
+"""The names of picture files: ids from names, and the folder that holds the names of a list."""
+
+import os
+import posixpath
+from collections.abc import Collection, Iterator
+from itertools import chain
+from pathlib import Path
+
+from pipeline.errors import InputError
+from pipeline.tables import SPLITS
+
+PICTURE_SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".webp", ".bmp"),
+    *(".tif", ".tiff", ".pgm", ".ppm", ".pbm"),
+)
+# Column names under which tables give a picture; the first that is there is taken.
+PICTURE_COLUMNS = ("path", "file_name", "filename", "file", "image", "picture", "image_id")
+SPLIT_NAMES = {name: name for name in SPLITS} | {
+    "training": "train",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+}
+SAMPLE = 64  # names that are looked up to find the folder they are in
+
+
+def id_of(name: str) -> str:
+    """Take the picture suffix off: `a/b.jpg` -> `a/b`; `c.jpg.1`, which is no picture, stays."""
+    stem, suffix = posixpath.splitext(name)
+    return stem if suffix.lower() in PICTURE_SUFFIXES else name
+
+
+def find_folder(raw: Path, names: Collection[str], told_by: str) -> str:
+    """Find the folder, two levels deep at most, that holds the pictures that a list names.
+
+    Returns:
+        Its path relative to `raw`, with /; "" for `raw` itself.
+
+    Raises:
+        InputError: no folder holds any of them, or there are no names.
+    """
+    if not names:
+        raise InputError(f"{told_by}: expected the names of pictures. Received: none")
+    ordered = list(names)
+    for wanted in (ordered[:: max(1, len(ordered) // SAMPLE)], ordered):
+        found = _fullest(raw, wanted)
+        if found is not None:
+            return found
+    looked_in = ", ".join(folder or "." for folder in _folders(raw))
+    raise InputError(
+        f"{raw}: expected a folder with the pictures that {told_by} names, such as"
+        f" {ordered[0]!r}. None of the {len(ordered):,} is in: {_shortened(looked_in)}"
+    )
+
+
+def names_in(folder: Path) -> list[str]:
+    """List the picture files of a folder by name, sorted; folders below it are not looked at."""
+    try:
+        names = [path.name for path in folder.iterdir()]
+    except OSError:
+        return []
+    return sorted(name for name in names if Path(name).suffix.lower() in PICTURE_SUFFIXES)
+
+
+def _fullest(raw: Path, names: list[str]) -> str | None:
+    best, held = None, 0
+    for folder in _folders(raw):
+        count = sum(_holds(raw / folder, name) for name in names)
+        if count > held:
+            best, held = folder, count
+        if held == len(names):
+            break
+    return best
+
+
+def _holds(folder: Path, name: str) -> bool:
+    if name.startswith("/") or ".." in name.split("/") or "\0" in name:
+        return False
+    return os.path.lexists(f"{folder}/{name}")
+
+
+def _folders(raw: Path) -> Iterator[str]:
+    """Yield `raw` itself (as ""), the folders in it, and the folders in those."""
+    first = _folders_in(raw)
+    second = (f"{name}/{below}" for name in first for below in _folders_in(raw / name))
+    return chain([""], first, second)
+
+
+def _folders_in(folder: Path) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
+    except OSError:
+        return []
+
+
+def _shortened(text: str, limit: int = 200) -> str:
+    return text if len(text) <= limit else text[:limit] + " ..."

@@ -1,0 +1,99 @@
+"""Settle the encoder: which network, and where its weights come from."""
+
+import re
+from pathlib import Path
+from typing import Literal
+
+import keras
+from pydantic import Field
+
+from pipeline.errors import InputError
+from pipeline.images.encoder import Encoder, load_weights
+from pipeline.images.networks import NETWORKS
+from pipeline.images.train_encoder import CompactSettings
+from pipeline.params import Settings
+
+TRAIN, IMAGENET = "train", "imagenet"
+
+
+class EncoderSettings(Settings):
+    """Section `encoder` of params.yaml."""
+
+    network: Literal[
+        "compact",
+        "ResNet50",
+        "ResNet101",
+        "InceptionV3",
+        "Xception",
+        "MobileNetV2",
+        "EfficientNetV2B0",
+        "EfficientNetV2B1",
+        "EfficientNetV2B2",
+        "EfficientNetV2B3",
+        "EfficientNetV2S",
+    ]
+    weights: str = Field(min_length=1)  # "train", "imagenet", or a file in weights_folder
+    weights_folder: str  # for dvc.yaml: the command line has it
+    side: int | None = Field(ge=32, le=1024)  # pixels; null: the network's own
+    compact: CompactSettings
+
+
+def pretrained(settings: EncoderSettings, weights_folder: Path) -> Encoder:
+    """Build the network of `settings` with ImageNet weights or those of a file.
+
+    Raises:
+        InputError: there are no such weights, they do not fit, or they cannot be fetched.
+    """
+    network, side = settings.network, side_of(settings)
+    if settings.weights == IMAGENET:
+        return Encoder(_imagenet(network, side, weights_folder), network, side, IMAGENET)
+    path = weights_folder / settings.weights
+    if not path.is_file():
+        there = sorted(file.name for file in weights_folder.glob("*.h5")) or ["no .h5 file"]
+        raise InputError(
+            f"{path}: no such file. encoder.weights must be 'train' (for compact), 'imagenet', or "
+            f"the name of a weights file in {weights_folder}, where there is: {', '.join(there)}"
+        )
+    body = NETWORKS[network].body(None, side)
+    load_weights(body, path, network)
+    return Encoder(body, network, side, path.name)
+
+
+def untrained(settings: EncoderSettings) -> Encoder:
+    """Build `compact` with random weights, to be trained here.
+
+    Raises:
+        InputError: another network is named: it would take days.
+    """
+    if settings.network != "compact":
+        raise InputError(
+            "encoder.weights: 'train' is for encoder.network: compact alone. Received: "
+            f"{settings.network}. Write 'imagenet', or the name of a weights file"
+        )
+    side = side_of(settings)
+    return Encoder(NETWORKS["compact"].body(None, side), "compact", side, TRAIN)
+
+
+def side_of(settings: EncoderSettings) -> int:
+    """The side of the pictures in pixels: as set, else the network's own."""
+    return settings.side or NETWORKS[settings.network].side
+
+
+def _imagenet(network: str, side: int, weights_folder: Path) -> keras.Model:
+    if network == "compact":
+        raise InputError(
+            "encoder.weights: expected 'train' or a weights file for encoder.network: compact. "
+            "Received: imagenet, which it was never trained on"
+        )
+    try:
+        return NETWORKS[network].body(IMAGENET, side)
+    except Exception as error:
+        address = re.search(r"https?://[^\s:]+", str(error))
+        if address is None:
+            raise InputError(f"encoder: no ImageNet weights for {network}: {error}") from error
+        name = address[0].rsplit("/", 1)[-1]
+        raise InputError(
+            f"encoder: the ImageNet weights of {network} could not be fetched. Fetch {address[0]} "
+            f"where there is a network, put it into {weights_folder}, and write "
+            f"encoder.weights: {name}"
+        ) from error

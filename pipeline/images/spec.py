@@ -1,0 +1,45 @@
+"""What is known of an encoder without building it: its files, its shape and its fingerprint."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pipeline.errors import InputError
+
+SPEC, WEIGHTS = "encoder.json", "encoder.weights.h5"
+
+
+class Spec(BaseModel):
+    """What encoder.json says."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    network: str
+    side: int  # pixels
+    features: int  # width of a feature vector
+    source: str  # where the weights came from: "train", "imagenet" or the file's name
+    fingerprint: str  # 64 hexadecimal digits
+
+
+def read_spec(folder: Path) -> Spec:
+    """Read an encoder's description without building it.
+
+    Raises:
+        InputError: encoder.json is absent or is not one.
+    """
+    path = folder / SPEC
+    try:
+        return Spec.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file. Run `dvc repro encoder`") from error
+    except ValidationError as error:
+        raise InputError(
+            f"{path}: expected the description of an encoder. Received: "
+            f"{_first_problem(error)}. Make it anew: dvc repro encoder"
+        ) from error
+
+
+def _first_problem(error: ValidationError) -> Any:
+    problem = error.errors()[0]
+    return f"{'.'.join(map(str, problem['loc'])) or 'not JSON'}: {problem['msg']}"

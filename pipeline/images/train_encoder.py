@@ -1,0 +1,134 @@
+"""Train an encoder on the words of the captions.
+
+So that the pipeline runs anywhere, without downloads, an encoder has to be learned from the data
+set itself. After Fang et al., "From Captions to Visual Concepts and Back" (CVPR 2015), section 3,
+the network learns which words occur in a picture's captions; our labels also have pairs of
+neighbouring words ("red house"), as from single words a network cannot learn which of two things
+is the red one.
+"""
+
+import itertools
+from collections import Counter
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+from keras import layers
+from pydantic import Field
+
+from pipeline.backend import jit
+from pipeline.params import Settings
+from pipeline.progress import Progress
+
+
+class CompactSettings(Settings):
+    """Section `encoder.compact` of params.yaml: how `compact` is trained."""
+
+    labels: int = Field(ge=1)  # most frequent words and pairs of words that it learns to predict
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=1)  # pictures a step
+    learning_rate: float = Field(gt=0)  # Adam, at its highest; warmed up, then cosine to 0
+    seed: int = Field(ge=0)
+
+
+def words_and_pairs(captions: Sequence[Sequence[str]]) -> set[str]:
+    """Gather the words and the pairs of neighbouring words in a picture's captions."""
+    found: set[str] = set()
+    for tokens in captions:
+        found.update(tokens)
+        found.update(f"{first} {second}" for first, second in itertools.pairwise(tokens))
+    return found
+
+
+def choose_labels(captions: Sequence[Sequence[Sequence[str]]], number: int) -> list[str]:
+    """Choose the labels: what occurs in the most pictures, ties by spelling.
+
+    What occurs in fewer than 5 pictures cannot be learned and what occurs in nearly all of them
+    ("a") says nothing; both are left out.
+    """
+    counts = Counter(label for texts in captions for label in words_and_pairs(texts))
+    useful = [
+        (label, count) for label, count in counts.items() if 5 <= count <= 0.95 * len(captions)
+    ]
+    useful.sort(key=lambda pair: (-pair[1], pair[0]))
+    return [label for label, _ in useful[:number]]
+
+
+def targets(captions: Sequence[Sequence[Sequence[str]]], labels: Sequence[str]) -> np.ndarray:
+    """Tell for each picture which labels its captions have: float32 (n, labels), 0 or 1."""
+    column = {label: number for number, label in enumerate(labels)}
+    values = np.zeros((len(captions), len(labels)), "float32")
+    for row, texts in zip(values, captions, strict=True):
+        for label in words_and_pairs(texts):
+            if label in column:
+                row[column[label]] = 1.0
+    return values
+
+
+def fit(
+    encoder: keras.Model, pictures: np.ndarray, wanted: np.ndarray, settings: CompactSettings
+) -> None:
+    """Train `encoder` in place to predict labels, with a head that is thrown away.
+
+    Args:
+        encoder: RGB in [0, 255], (b, side, side, 3) -> (b, f).
+        pictures: uint8 (n, side, side, 3).
+        wanted: float32 (n, labels), 0 or 1.
+        settings: the training.
+    """
+    head = keras.layers.Dense(wanted.shape[1], name="labels")
+    model = keras.Sequential([encoder, layers.Dropout(0.1), head])
+    model(pictures[:1])
+    share = np.clip(wanted.mean(axis=0), 1e-4, 1 - 1e-4)
+    head.bias.assign(np.log(share / (1 - share)))  # begin at each label's own frequency
+    data = _Pictures(pictures, wanted, settings.batch_size, settings.seed)
+    steps = len(data) * settings.epochs
+    rate = keras.optimizers.schedules.CosineDecay(
+        0.1 * settings.learning_rate,
+        steps,
+        warmup_target=settings.learning_rate,
+        warmup_steps=max(1, steps // 20),
+    )
+    model.compile(
+        keras.optimizers.Adam(rate),
+        keras.losses.BinaryCrossentropy(from_logits=True),
+        jit_compile=jit(),
+    )
+    with Progress("encoder", settings.epochs * len(pictures), "pictures") as progress:
+        for epoch in range(settings.epochs):
+            history = model.fit(
+                data, initial_epoch=epoch, epochs=epoch + 1, shuffle=False, verbose=0
+            )
+            progress.advance(len(pictures), f"loss {history.history['loss'][-1]:.4f}")
+
+
+class _Pictures(keras.utils.PyDataset):
+    """Shuffled batches, each picture moved by up to 4 pixels so that none is learned by heart."""
+
+    def __init__(self, pictures: np.ndarray, wanted: np.ndarray, size: int, seed: int) -> None:
+        super().__init__()
+        self.pictures, self.wanted, self.size, self.seed = pictures, wanted, size, seed
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return -(-len(self.pictures) // self.size)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(len(self.pictures))
+        rows = order[index * self.size : (index + 1) * self.size]
+        rng = np.random.default_rng([self.seed, self.epoch, index])
+        pictures = self.pictures[rows]
+        for number, (down, right) in enumerate(rng.integers(-4, 5, (len(rows), 2))):
+            pictures[number] = _shift(pictures[number], int(down), int(right))
+        return pictures, self.wanted[rows]
+
+    def on_epoch_end(self) -> None:
+        self.epoch += 1
+
+
+def _shift(picture: np.ndarray, down: int, right: int) -> np.ndarray:
+    """Move a picture (h, w, c), repeating its edge."""
+    height, width = picture.shape[:2]
+    rows = np.clip(np.arange(height) - down, 0, height - 1)
+    columns = np.clip(np.arange(width) - right, 0, width - 1)
+    return picture[rows[:, None], columns]

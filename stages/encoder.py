@@ -1,0 +1,64 @@
+"""Stage `encoder`: settle the CNN, with ImageNet weights, a weights file, or trained here."""
+
+import logging
+from collections import defaultdict
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import pyarrow as pa
+import typer
+
+from pipeline import backend
+from pipeline.images import train_encoder
+from pipeline.images.encoder import Encoder
+from pipeline.images.reading import Picture, read_batches
+from pipeline.images.settle import TRAIN, EncoderSettings, pretrained, untrained
+from pipeline.params import load
+from pipeline.tables import CLEAN_CAPTIONS, IMAGES, read_table
+from stages.command import run
+
+log = logging.getLogger(__name__)
+
+
+def encoder(
+    raw: Annotated[Path, typer.Argument(help="The data set's folder, with its pictures.")],
+    images: Annotated[Path, typer.Argument(help="Pictures and their splits (Parquet).")],
+    captions: Annotated[Path, typer.Argument(help="Clean captions (Parquet).")],
+    weights: Annotated[Path, typer.Argument(help="Folder with your weights files.")],
+    out: Annotated[Path, typer.Argument(help="Encoder folder, made here.")],
+    params: Annotated[Path, typer.Option(help="Settings.")] = Path("params.yaml"),
+) -> None:
+    """Settle the encoder that features are made with; CAPTIONS are read only to train it."""
+    settings = load(EncoderSettings, "encoder", params)
+    if settings.weights == TRAIN:
+        tables = read_table(images, IMAGES), read_table(captions, CLEAN_CAPTIONS)
+        made = _train(raw, *tables, settings)
+    else:
+        made = pretrained(settings, weights)
+    made.save(out)
+    log.info("encoder: %s, %s", made.spec.network, made.spec.fingerprint[:12])
+
+
+def _train(raw: Path, images: pa.Table, captions: pa.Table, settings: EncoderSettings) -> Encoder:
+    """Train `compact` on the pictures and captions of the training split."""
+    backend.seed(settings.compact.seed)
+    tokens = defaultdict(list)
+    for row in captions.to_pylist():
+        tokens[row["image_id"]].append(row["tokens"])
+    train = [row for row in images.to_pylist() if row["split"] == "train"]
+    texts = [tokens[row["image_id"]] for row in train]
+    labels = train_encoder.choose_labels(texts, settings.compact.labels)
+    log.info("encoder: learns %d words and pairs of words, such as %s", len(labels), labels[:5])
+
+    made = untrained(settings)
+    pictures = [Picture.of(row) for row in train]
+    side = made.spec.side
+    pixels = np.concatenate([batch for _, batch in read_batches(pictures, raw, side, 256)])
+    wanted = train_encoder.targets(texts, labels)
+    train_encoder.fit(made.model, pixels, wanted, settings.compact)
+    return Encoder(made.body, made.spec.network, side, TRAIN)  # anew, as the weights have changed
+
+
+if __name__ == "__main__":
+    run(encoder)

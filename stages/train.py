@@ -1,0 +1,112 @@
+"""Stage `train`: fit the decoder; write the bundle and its learning curves."""
+
+import hashlib
+import logging
+import shutil
+from collections import defaultdict
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import pyarrow as pa
+import typer
+from dvclive import Live
+
+from pipeline import backend
+from pipeline.captioner import bundle, training
+from pipeline.captioner.batches import Captions
+from pipeline.captioner.captioner import Captioner
+from pipeline.captioner.decoders.find import build
+from pipeline.captioner.training import Split, TrainSettings
+from pipeline.errors import InputError
+from pipeline.files import sha256_of, write_json
+from pipeline.images.shards import MANIFEST, Features, read_shards
+from pipeline.images.spec import SPEC, read_spec
+from pipeline.params import load
+from pipeline.tables import CLEAN_CAPTIONS, IMAGES, read_table
+from pipeline.text.vocabulary import Vocabulary
+from stages.command import run
+
+log = logging.getLogger(__name__)
+
+
+def train(
+    images: Annotated[Path, typer.Argument(help="Pictures and their splits (Parquet).")],
+    captions: Annotated[Path, typer.Argument(help="Clean captions (Parquet).")],
+    vocabulary: Annotated[Path, typer.Argument(help="The vocabulary (JSON).")],
+    encoder: Annotated[Path, typer.Argument(help="Encoder folder; goes into the bundle.")],
+    features: Annotated[Path, typer.Argument(help="Folder of feature shards.")],
+    out: Annotated[Path, typer.Argument(help="Folder for the bundle, the curves and metrics.")],
+    params: Annotated[Path, typer.Option(help="Settings.")] = Path("params.yaml"),
+    cache: Annotated[Path, typer.Option(help="State after each epoch.")] = Path(".cache/train"),
+) -> None:
+    """Fit the captioner; write OUT/bundle, OUT/curves and OUT/metrics.json."""
+    settings = load(TrainSettings, "train", params)
+    words = Vocabulary.read(vocabulary)
+    fingerprint = read_spec(encoder).fingerprint
+    known = read_shards(features, fingerprint)
+    tables = read_table(images, IMAGES), read_table(captions, CLEAN_CAPTIONS)
+    splits = {name: _split(name, *tables, known, words) for name in ("train", "val")}
+
+    backend.seed(settings.seed)
+    shape = bundle.shape_of(known.values)
+    decoder = build(settings, len(words), shape)
+    decoder.start_output_bias(np.array(words.counts))
+    inputs = [images, captions, vocabulary, encoder / SPEC, features / MANIFEST]
+    checkpoint = cache / _key(inputs, settings)
+
+    with Live(str(out / "curves"), save_dvc_exp=False, dvcyaml=None, report=None) as live:
+        history = training.fit(
+            Captioner(decoder, words),
+            splits["train"],
+            splits["val"],
+            settings,
+            checkpoint,
+            lambda metrics: _log_epoch(live, metrics),
+        )
+    bundle.save(out / "bundle", decoder, vocabulary, encoder, shape, fingerprint)
+    best = {"epoch": history.best + 1, "epochs": len(history.epochs)}
+    write_json(out / "metrics.json", {**best, **history.epochs[history.best]})
+    shutil.rmtree(checkpoint)  # only now: until the bundle is there, it is all there is
+    log.info("train: kept epoch %(epoch)d of %(epochs)d", best)
+
+
+def _log_epoch(live: Live, metrics: dict[str, float]) -> None:
+    for name, value in metrics.items():
+        live.log_metric(name, value)
+    live.next_step()
+
+
+def _split(
+    name: str, images: pa.Table, captions: pa.Table, features: Features, words: Vocabulary
+) -> Split:
+    """Gather one split: its pictures that have captions, their features and encoded captions."""
+    tokens = defaultdict(list)
+    for row in captions.to_pylist():
+        tokens[row["image_id"]].append(row["tokens"])
+    ids = [row["image_id"] for row in images.to_pylist() if row["split"] == name]
+    ids = [image_id for image_id in ids if tokens[image_id]]
+    row_of = features.row_of()
+    absent = [image_id for image_id in ids if image_id not in row_of]
+    if not ids or absent:
+        raise InputError(
+            f"train: expected captions and features for split {name!r}. Received: {len(ids)} "
+            f"pictures with captions, {len(absent)} of them without features. Run `dvc repro`"
+        )
+    references = [tokens[image_id] for image_id in ids]
+    pictures = np.repeat(np.arange(len(ids)), [len(texts) for texts in references])
+    encoded = [words.encode(text) for texts in references for text in texts]
+    values = features.values[[row_of[image_id] for image_id in ids]]
+    return Split(values, Captions(pictures, encoded), references)
+
+
+def _key(inputs: list[Path], settings: TrainSettings) -> str:
+    """Name a training by everything that decides on its result."""
+    digest = hashlib.sha256(settings.model_dump_json().encode())
+    for path in inputs:
+        digest.update(sha256_of(path).encode())
+    return digest.hexdigest()[:16]
+
+
+if __name__ == "__main__":
+    run(train)
