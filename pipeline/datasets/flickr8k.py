@@ -15,7 +15,7 @@ to train and to test on the same picture would be worse than either.
 """
 
 import posixpath
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from pipeline.datasets.layout import (
@@ -50,12 +50,12 @@ def read(raw: Path) -> Listing:
     for split, ending in LISTS.items():
         path = _only(raw, f"*.{ending}", sorted(raw.glob(f"*.{ending}")))
         _read_split(path, split, listing)
-    names = [image.path for image in listing.images]
-    folder = find_folder(raw, names, f"{raw}/*.{{{','.join(LISTS.values())}}}")
+    listed = {image.path: image.image_id for image in listing.images}
+    folder = find_folder(raw, listed, f"{raw}/*.{{{','.join(LISTS.values())}}}")
     files = names_in(raw / folder)
-    _read_captions(tokens, set(names), set(files), listing)
+    _read_captions(tokens, listed, set(files), listing)
     listing.images = [_in_folder(folder, image) for image in listing.images]
-    _note_unlisted(folder, files, set(names), listing)
+    _note_unlisted(folder, files, listed, listing)
     return listing
 
 
@@ -88,8 +88,9 @@ def _read_split(path: Path, split: str, listing: Listing) -> None:
 
 
 def _read_captions(
-    path: Path, listed: Collection[str], files: Collection[str], listing: Listing
+    path: Path, listed: Mapping[str, str], files: Collection[str], listing: Listing
 ) -> None:
+    """Read the captions of the listed pictures, which come with their ids by name."""
     seen: set[str] = set()
     for number, line in numbered_lines(path):
         source = f"{path.name}:{number}"
@@ -99,8 +100,9 @@ def _read_captions(
             listing.drop("caption", first, source, _why_broken(number, line), line)
             continue
         name, index, text = parsed
-        caption_id = f"{id_of(name)}#{index}"
-        if name not in listed:
+        image_id = listed.get(name)
+        caption_id = f"{image_id}#{index}"
+        if image_id is None:
             reason: Reason = "no_split" if name in files else "missing"
             listing.drop("caption", f"{name}#{index}", source, reason, line)
         elif not text.strip():
@@ -109,7 +111,7 @@ def _read_captions(
             listing.drop("caption", caption_id, source, "duplicate_id", line)
         else:
             seen.add(caption_id)
-            listing.captions.append(ListedCaption(id_of(name), caption_id, text, source))
+            listing.captions.append(ListedCaption(image_id, caption_id, text, source))
 
 
 def _parse(line: str) -> tuple[str, str, str] | None:
@@ -132,7 +134,9 @@ def _in_folder(folder: str, image: ListedImage) -> ListedImage:
     return ListedImage(image.image_id, path, image.split, image.source)
 
 
-def _note_unlisted(folder: str, files: list[str], listed: set[str], listing: Listing) -> None:
+def _note_unlisted(
+    folder: str, files: list[str], listed: Collection[str], listing: Listing
+) -> None:
     for name in files:
         if name not in listed:
             path = posixpath.join(folder, name)

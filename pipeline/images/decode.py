@@ -18,10 +18,9 @@ import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from io import BufferedReader
-from pathlib import Path, PurePosixPath
-from typing import Literal
+from pathlib import Path
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -94,8 +93,7 @@ class PictureError(Exception):
         return f"{self.detail} ({self.reason})"
 
 
-@dataclass(frozen=True, slots=True)
-class PictureFacts:
+class PictureFacts(NamedTuple):  # a tuple, as these travel between processes by the thousand
     """What is known of a picture file that was decoded to its end."""
 
     width: int  # pixels, as stored: before EXIF orientation
@@ -118,8 +116,8 @@ def inspect(path: Path, max_pixels: int) -> PictureFacts:
         # so a file that was cut off is still found out.
         image.draft(None, (max(1, width // 8), max(1, height // 8)))
         image.load()
-        # One pixel shows whether there is a way to RGB from pixels of this kind.
-        _to_rgb(image.crop((0, 0, 1, 1)), image.format)
+        if mode != "RGB":  # one pixel shows whether there is a way to RGB from its kind
+            _to_rgb(image.crop((0, 0, 1, 1)), image.format)
         stream.seek(0)
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
         return PictureFacts(width, height, mode, stream.tell(), digest)
@@ -161,14 +159,14 @@ def inside(folder: Path, relative: str) -> Path:
         PictureError: "outside_folder", "missing", "not_a_file", or "unreadable" for a name that
             the system cannot look up.
     """
-    parts = PurePosixPath(relative).parts
-    if not parts or parts[0].startswith("/") or ".." in parts:
+    parts = [part for part in relative.split("/") if part not in ("", ".")]
+    if not parts or relative.startswith("/") or ".." in parts:
         raise PictureError(
             "outside_folder", f"expected a path inside {folder}. Received: {relative!r}"
         )
     path = folder.joinpath(*parts)
     with _told_as_picture_errors(path):
-        if any(step.is_symlink() for step in _steps(folder, parts)):
+        if _has_link(folder, parts):
             real = path.resolve(strict=True)
             homes = [folder.resolve()]
             if len(parts) > 1:  # else it is the file itself that is a link
@@ -179,11 +177,14 @@ def inside(folder: Path, relative: str) -> Path:
     return path
 
 
-def _steps(folder: Path, parts: tuple[str, ...]) -> Iterator[Path]:
-    """Yield folder/a, folder/a/b, folder/a/b/c."""
+def _has_link(folder: Path, parts: list[str]) -> bool:
+    """Tell whether folder/a, folder/a/b or folder/a/b/c is a link."""
+    step = str(folder)
     for part in parts:
-        folder = folder / part
-        yield folder
+        step = f"{step}/{part}"
+        if stat.S_ISLNK(os.lstat(step).st_mode):
+            return True
+    return False
 
 
 @contextmanager

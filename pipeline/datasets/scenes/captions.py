@@ -100,32 +100,33 @@ class Teller:
 
     def _does(self, unit: Unit) -> str:
         """A big red house stands on the grass at night."""
-        return self._join(self._name(unit), self._verb([unit]), self._where([unit]), self._hour())
+        return self._join(self._name(unit), self._verb([unit]), self._setting([unit]))
 
     def _there_is(self, unit: Unit) -> str:
         """There is a big red house on the grass."""
         opening = self._usual(lexicon.OPENINGS[unit.plural])
-        return self._join(opening, self._name(unit), self._where([unit]), self._hour())
+        return self._join(opening, self._name(unit), self._setting([unit]))
 
     def _is_there(self, unit: Unit) -> str:
         """A big red house is on the grass."""
-        be, where = self._be([unit]), self._where([unit], always=True)
-        return self._join(self._name(unit), be, where, self._hour())
+        return self._join(self._name(unit), self._be([unit]), self._setting([unit], always=True))
 
     def _doing(self, unit: Unit) -> str:
         """A big red house standing on the grass."""
         doing = self._verb_forms([unit])[2]
-        return self._join(self._name(unit), doing, self._where([unit], always=True), self._hour())
+        return self._join(self._name(unit), doing, self._setting([unit], always=True))
 
     def _just(self, unit: Unit) -> str:
         """A big red house on the grass at night."""
-        return self._join(self._name(unit), self._where([unit], always=True), self._hour())
+        return self._join(self._name(unit), self._setting([unit], always=True))
 
     def _place_first(self, unit: Unit) -> str:
         """On the grass there is a big red house. / On the grass stands a big red house."""
         where = self._where([unit], always=True)
         if self._chance(0.4):
-            return self._join(where, self._verb_forms([unit])[unit.plural], self._name(unit))
+            return self._join(
+                where, self._verb_forms([unit], first=True)[unit.plural], self._name(unit)
+            )
         opening = lexicon.OPENINGS[unit.plural][0]
         return self._join(where, opening, self._name(unit), self._hour())
 
@@ -137,7 +138,7 @@ class Teller:
     def _title(self, unit: Unit) -> str:
         """A picture of a big red house on the grass."""
         title = self._usual(lexicon.TITLES)
-        return self._join(title, self._name(unit), self._where([unit]), self._hour())
+        return self._join(title, self._name(unit), self._setting([unit]))
 
     def _page(self, unit: Unit) -> str:
         """A snowy night with a big red house."""
@@ -195,7 +196,7 @@ class Teller:
             return None
         middle = lexicon.OPENINGS[unit.plural][0]
         if self._chance(0.4):
-            middle = self._verb_forms([unit])[unit.plural]
+            middle = self._verb_forms([unit], first=True)[unit.plural]
         return self._join(relation, self._name(other), middle, self._name(unit))
 
     def _with_related(self, unit: Unit, other: Unit) -> str | None:
@@ -299,13 +300,11 @@ class Teller:
 
     def _split(self, alike: list[Thing]) -> list[Unit]:
         """Tell of all together or, sometimes, of two apart."""
-        if len(alike) == 2:
-            first, second = alike
-            differ = first.colour != second.colour
-            if not self._chance(TWINS_APART[differ]):
-                return [Unit(tuple(alike))]
-            return [Unit((first,), differ), Unit((second,), differ, another=not differ)]
-        return [Unit(tuple(alike))]
+        differ = alike[0].colour != alike[-1].colour
+        if len(alike) != 2 or not self._chance(TWINS_APART[differ]):
+            return [Unit(tuple(alike))]
+        first, second = alike
+        return [Unit((first,), differ), Unit((second,), differ, another=not differ)]
 
     def _name(self, unit: Unit, after: Unit | None = None) -> str:
         """A noun with its article or number, size and colour: "two small red balls".
@@ -323,15 +322,13 @@ class Teller:
         size = self._shared([t.size for t in unit.things])
         size = self._usual(lexicon.SIZES[size]) if size and self._chance(SIZE_TOLD) else ""
         if unit.kind == "child" and colour:
-            article = _article(colour)
-            dress = lexicon.DRESSED[0]
-            if self._chance(0.5):
-                dress = lexicon.DRESSED[2 if unit.plural else 1]
-            dressed = dress.format(colour=colour, article=article)
-            return self._counted(unit, self._join(size, self._noun(unit), dressed), "")
-        return self._counted(unit, self._join(size, colour, self._noun(unit)), colour)
+            with_coat = lexicon.DRESSED[2 if unit.plural else 1]
+            dress = with_coat if self._chance(0.5) else lexicon.DRESSED[0]
+            dressed = dress.format(colour=colour, article=_article(colour))
+            return self._counted(unit, self._join(size, self._noun(unit), dressed))
+        return self._counted(unit, self._join(size, colour, self._noun(unit)))
 
-    def _counted(self, unit: Unit, rest: str, colour: str) -> str:
+    def _counted(self, unit: Unit, rest: str) -> str:
         if not unit.plural:
             alone = sum(thing.kind == unit.kind for thing in self.scene.things) == 1
             if alone and self._chance(ALONE):
@@ -351,8 +348,11 @@ class Teller:
     def _shared(self, values: list[str]) -> str:
         return values[0] if len(set(values)) == 1 else ""
 
-    def _verb_forms(self, units: Sequence[Unit]) -> tuple[str, str, str]:
-        """A verb for what all of the units do here: one does, two do, doing."""
+    def _verb_forms(self, units: Sequence[Unit], first: bool = False) -> tuple[str, str, str]:
+        """A verb for what all of the units do here: one does, two do, doing.
+
+        With `first`, it is the lexicon's first, which may stand before its subject.
+        """
         fitting = [
             forms
             for forms, doers in lexicon.VERBS.items()
@@ -360,8 +360,7 @@ class Teller:
         ]
         if not fitting:
             return ("is", "are", "")
-        does, do, doing = fitting[self._usual_index(len(fitting))]
-        return (does, do, doing)
+        return fitting[0 if first else self._usual_index(len(fitting))]
 
     def _verb(self, units: Sequence[Unit]) -> str:
         """Stands, or: is standing."""
@@ -386,6 +385,11 @@ class Teller:
         if all(unit.kind == "fish" for unit in units):
             return self._usual(lexicon.UNDER_WATER)
         return self._usual(lexicon.SURFACES[background])
+
+    def _setting(self, units: Sequence[Unit], always: bool = False) -> str:
+        """Where it is, and at what time of day."""
+        where = self._where(units, always)
+        return where if where in lexicon.SKIES[self.scene.time] else self._join(where, self._hour())
 
     def _where_after(self, unit: Unit, other: Unit) -> str:
         """A place told after two units: it must not be taken for that of the wrong one."""

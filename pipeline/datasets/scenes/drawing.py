@@ -71,7 +71,7 @@ def _ripples(page: Image.Image, pen: Pen) -> None:
     water = _pixel(page, left - 0.06 * wide, bottom)
     crest = blend(water, (255, 255, 255), 0.4)
     edge = max(2, round(0.03 * pen.unit))
-    for x in np.linspace(left - 0.02 * wide, right + 0.02 * wide, 5).tolist():
+    for x in np.linspace(left + 0.06 * wide, right - 0.06 * wide, 5).tolist():
         spot = (x - 0.15 * wide, bottom - wave * 0.6, x + 0.15 * wide, bottom + wave)
         pen.draw.chord(spot, 180, 360, fill=water)
         pen.draw.arc(spot, 190, 350, fill=crest, width=edge)
@@ -86,9 +86,9 @@ def _pixel(page: Image.Image, x: float, y: float) -> Colour:
 
 def _ink(colour: str, night: bool, rng: np.random.Generator) -> Ink:
     main = blend(PAINT[colour], (0, 0, 0) if rng.random() < 0.5 else (255, 255, 255),
-                 float(rng.uniform(0, 0.08)))  # fmt: skip
+                 float(rng.uniform(0, 0.06)))  # fmt: skip
     if night:
-        main = blend(main, (18, 22, 60), 0.09)
+        main = blend(main, (18, 22, 60), 0.06)
     white = colour == "white"
     return Ink(
         main=main,

@@ -5,12 +5,13 @@ true of the scene. The statements are judged together, for the mentions stand fo
 
 - Each mention is of other things than every other mention: "a house and a house" needs two houses,
   "a red house and a blue car" is untrue of a blue house and a red car.
-- "a dog" is any one that fits colour and size. "two dogs" needs exactly two that fit: with two red
-  dogs and a blue one, "two red dogs" is true and "two dogs" is not. "dogs" are all that fit.
+- "a dog" is any one that fits colour and size. "two dogs" needs exactly two in the scene that fit:
+  with two red dogs and a blue one, "two red dogs" is true and "two dogs" is not, and neither is
+  "a dog and two dogs". "dogs" and "some dogs" are all that fit.
 - A relation holds where its predicate in `scene.py` does, for all pairs of the mentions' things.
 - A verb is true where `lexicon.VERBS` says that the kind does so on the background.
 - Of all ways to choose things for the mentions, the one that makes most statements true counts; of
-  equal ones the first, in the facts' order. Mentions beyond the fourth are of nothing.
+  equal ones the first. Mentions beyond the fourth are of nothing: no scene has more things.
 - What is unclear is never true.
 """
 
@@ -91,22 +92,22 @@ Choice = Mapping[int, Sequence[Thing]]  # the things that each mention is of; ab
 
 
 def _choices(
-    mentions: Sequence[Exists], things: Sequence[Thing], number: int = 0
+    mentions: Sequence[Exists], things: Sequence[Thing], taken: Sequence[Thing] = ()
 ) -> Iterator[dict[int, list[Thing]]]:
-    """Every way to give mentions different things, a mention at a time; the fullest first."""
-    if number == len(mentions):
+    """Every way to give mentions different things, or none; those that give most come first."""
+    if not mentions:
         yield {}
         return
-    mention = mentions[number]
+    mention, *rest = mentions
     for chosen in _fitting(mention, things):
-        rest = [thing for thing in things if all(thing is not taken for taken in chosen)]
-        for others in _choices(mentions, rest, number + 1):
-            yield {mention.mention: chosen, **others}
-    yield from _choices(mentions, things, number + 1)
+        if not any(thing is other for thing in chosen for other in taken):
+            for others in _choices(rest, things, (*taken, *chosen)):
+                yield {mention.mention: chosen, **others}
+    yield from _choices(rest, things, taken)
 
 
 def _fitting(mention: Exists, things: Sequence[Thing]) -> list[list[Thing]]:
-    """The sets of things that a mention may be of."""
+    """The sets of things that a mention may be of, other mentions apart."""
     fits = [
         thing
         for thing in things

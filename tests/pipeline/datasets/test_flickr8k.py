@@ -85,6 +85,8 @@ def test_a_header_is_told_and_loses_nothing(tmp_path: Path, header: bytes) -> No
     listing = read(make(tmp_path, header + TOKENS, train=b"image\na.jpg\n"))
     assert texts(listing) == GOOD
     assert [row["reason"] for row in listing.dropped] == ["header", "header"]
+    later = read(make(tmp_path, TOKENS + header))
+    assert [row["reason"] for row in later.dropped] == ["broken_line"]
 
 
 def test_broken_lines_are_dropped_by_line(tmp_path: Path) -> None:

@@ -15,6 +15,9 @@ from PIL import Image
 
 from pipeline.images.decode import PictureError, inside, inspect, read_square
 
+# Pillow remarks on many of the damaged pictures below.
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+
 BOUND = 10**6
 SIDE = 16
 RED = (255, 0, 0)
