@@ -34,7 +34,7 @@ def paint(side: int, background: str, time: str, rng: np.random.Generator) -> Im
     top, bottom = (_varied(colour, rng) for colour in SKY[time])
     far, near = (_varied(colour, rng) for colour in GROUND[background, time])
     distance = [_varied(colour, rng) for colour in DISTANCE[background, time]]
-    page = Image.fromarray(_gradients(side, round(horizon), (top, bottom), (far, near)))
+    page = _gradients(side, round(horizon), (top, bottom), (far, near))
     draw = ImageDraw.Draw(page)
     _sky(draw, side, horizon, time, rng)
     _distance(draw, side, horizon, background, distance, rng)
@@ -51,14 +51,14 @@ def _varied(colour: Colour, rng: np.random.Generator) -> Colour:
 
 def _gradients(
     side: int, horizon: int, sky: tuple[Colour, Colour], ground: tuple[Colour, Colour]
-) -> np.ndarray:
-    """Rows that go from one colour to the next, as uint8 (side, side, 3)."""
+) -> Image.Image:
+    """Rows that go from one colour to the next, in the sky and below it."""
     rows = np.empty((side, 1, 3))
     for part, (start, end) in ((rows[:horizon], sky), (rows[horizon:], ground)):
         steps = np.linspace(0, 1, len(part))[:, None]  # (rows, 1)
         part[:, 0] = np.array(start) + (np.array(end) - np.array(start)) * steps
-    whole = np.broadcast_to(rows.round().astype(np.uint8), (side, side, 3))
-    return np.ascontiguousarray(whole)
+    column = Image.fromarray(rows.round().astype(np.uint8))
+    return column.resize((side, side), Image.Resampling.NEAREST)
 
 
 def _sky(

@@ -161,7 +161,7 @@ class Teller:
             return None
         verb = self._be([unit]) if self._chance(0.5) else self._verb([unit])
         named = self._join(self._name(unit), verb, relation, self._name(other, unit))
-        return self._join(named, self._where_after(unit, other), self._hour())
+        return self._join(named, self._setting([other]))
 
     def _place_related(self, unit: Unit, other: Unit) -> str | None:
         """A dog stands on the grass next to a small tree."""
@@ -178,7 +178,7 @@ class Teller:
         if relation is None:
             return None
         opening = self._usual(lexicon.OPENINGS[unit.plural])
-        where = self._where_after(unit, other)
+        where = self._where([other])
         return self._join(opening, self._name(unit), relation, self._name(other, unit), where)
 
     def _just_related(self, unit: Unit, other: Unit) -> str | None:
@@ -186,8 +186,8 @@ class Teller:
         relation = self._relation(unit, other)
         if relation is None:
             return None
-        where = self._where_after(unit, other)
-        return self._join(self._name(unit), relation, self._name(other, unit), where, self._hour())
+        setting = self._setting([other])
+        return self._join(self._name(unit), relation, self._name(other, unit), setting)
 
     def _relation_first(self, unit: Unit, other: Unit) -> str | None:
         """Behind a small tree there is a dog. / Behind a small tree stands a dog."""
@@ -390,12 +390,6 @@ class Teller:
         """Where it is, and at what time of day."""
         where = self._where(units, always)
         return where if where in lexicon.SKIES[self.scene.time] else self._join(where, self._hour())
-
-    def _where_after(self, unit: Unit, other: Unit) -> str:
-        """A place told after two units: it must not be taken for that of the wrong one."""
-        if other.in_sky and not unit.in_sky:
-            return ""
-        return self._where([other]) if self._chance(0.6) else ""
 
     def _hour(self, always: bool = False) -> str:
         if always or self._chance(HOUR_TOLD[self.scene.time]):

@@ -1,7 +1,7 @@
 """Draw the data set *scenes* and write it in the layout of the original Flickr8k.
 
 Under the folder:
-    images/scene_train_00001.jpg ...  RGB, `sample.size` pixels a side, about 12 kB each at 224
+    images/scene_train_00001.jpg ...  RGB, `sample.size` pixels a side, about 9 kB each at 224
     Flickr8k.token.txt                scene_train_00001.jpg#0<TAB>caption; five a picture
     Flickr_8k.trainImages.txt         a file name a line; devImages is the split `val`
     Flickr_8k.devImages.txt
@@ -9,7 +9,7 @@ Under the folder:
     facts.jsonl             {"facts": {...}, "image": "scene_train_00001.jpg"}; see scene.py
 
 Each picture depends on the seed, its split and its number in the split alone: other counts or more
-processes change nothing about it. Time: about 6 ms a picture and core at 224 pixels.
+processes change nothing about it. Time: 4 to 5 ms a picture and core at 224 pixels.
 """
 
 import multiprocessing

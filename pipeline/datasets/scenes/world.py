@@ -54,7 +54,7 @@ MARGIN = 0.03  # of the picture that every box leaves free
 FEET = 0.68  # highest place for the foot of a thing; the horizon is above it
 SKY_ENDS = 0.60  # lowest place for the lower edge of a thing in the sky
 MOST_HIDDEN = 0.22  # part of a thing that another may cover
-MOST_TOUCHING = 0.06  # the same where one of the two is in the sky, or where both are
+MOST_TOUCHING = 0.06  # the same where one is in the sky or both have one colour: hard to tell apart
 PLACES_TRIED, SCENES_TRIED = 40, 12
 
 
@@ -140,7 +140,7 @@ def _leaves_seen(a: Thing, b: Thing) -> bool:
     (l1, t1, r1, b1), (l2, t2, r2, b2) = a.box, b.box
     shared = max(0.0, min(r1, r2) - max(l1, l2)) * max(0.0, min(b1, b2) - max(t1, t2))
     left, top, right, bottom = covered.box
-    most = MOST_TOUCHING if a.in_sky or b.in_sky else MOST_HIDDEN
+    most = MOST_TOUCHING if a.in_sky or b.in_sky or a.colour == b.colour else MOST_HIDDEN
     return shared <= most * (right - left) * (bottom - top)
 
 

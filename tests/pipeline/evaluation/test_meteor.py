@@ -77,7 +77,7 @@ def test_equals_pycocoevalcap_whatever_the_machine(
     monkeypatch.setattr(java, "_program_folder", lambda _: tmp_path / "naïve Übung")
     for name in ("LC_ALL", "LANG"):
         monkeypatch.setenv(name, "de_DE.ISO-8859-1")  # in German, 0.5 is 0,5
-    monkeypatch.setenv("JAVA_TOOL_OPTIONS", "-Duser.language=de -Dfile.encoding=ISO-8859-1")
+    monkeypatch.setenv("_JAVA_OPTIONS", "-Duser.language=de -Dfile.encoding=ISO-8859-1")
 
     scores = meteor(captions, references)
 

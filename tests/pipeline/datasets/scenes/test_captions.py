@@ -9,7 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.datasets.scenes import lexicon
-from pipeline.datasets.scenes.captions import write_captions
+from pipeline.datasets.scenes.captions import (
+    OF_ONE,
+    OF_THREE,
+    OF_TWO,
+    Form,
+    Teller,
+    write_captions,
+)
 from pipeline.datasets.scenes.facts import is_true, untrue
 from pipeline.datasets.scenes.reading import statements
 from pipeline.datasets.scenes.scene import COLOURS, Scene, Thing, to_facts
@@ -40,6 +47,22 @@ def test_every_caption_is_true_of_its_scene(seed: int) -> None:
         said = statements(words(caption))
         assert untrue(said, to_facts(scene)) == [], caption
         assert is_true(words(caption), to_facts(scene)), caption
+
+
+@pytest.mark.parametrize("form", [form for _, form in (*OF_ONE, *OF_TWO, *OF_THREE)])
+def test_every_form_of_sentence_is_true_of_many_scenes(form: Form) -> None:
+    two, three = ([f for _, f in forms] for forms in (OF_TWO, OF_THREE))
+    wanted = 3 if form in three else 2 if form in two else 1
+    said = 0
+    for seed in range(700):
+        scene = random_scene(np.random.default_rng(seed))
+        teller = Teller(scene, np.random.default_rng(seed))
+        units = teller.units[:wanted]
+        sentence = form(teller, *units) if len(units) == wanted else None
+        if sentence is not None:
+            said += 1
+            assert is_true(words(sentence), to_facts(scene)), sentence
+    assert said > 5
 
 
 @given(seeds)

@@ -226,7 +226,7 @@ CHANGES = [other_colour, other_kind, other_size, other_time, other_background, t
 
 @pytest.mark.parametrize("change", CHANGES)
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_a_true_caption_with_something_changed_is_untrue(
     change: Callable[[Scene, list[str], int], list[str] | None], seed: int
 ) -> None:

@@ -1,0 +1,114 @@
+"""The graph tells the truth: dvc.yaml names what each stage imports and which settings it reads."""
+
+import ast
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import BaseModel
+
+ROOT = Path(__file__).parents[1]
+GRAPH = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
+STAGES = sorted(GRAPH)
+
+
+def imported_names(path: Path) -> Iterator[str]:
+    """Every module a file may import, wherever in the file it does so."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports are not followed here"
+            yield str(node.module)
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+
+
+def modules_of(path: Path, found: set[str] | None = None) -> set[str]:
+    """The project's own modules that a file imports, directly or through others, and itself."""
+    found = set() if found is None else found
+    name = path.relative_to(ROOT).as_posix()
+    if name not in found:
+        found.add(name)
+        for module in imported_names(path):
+            file = ROOT / (module.replace(".", "/") + ".py")
+            if file.is_file():
+                modules_of(file, found)
+    return found
+
+
+def settings_of(stage: str) -> set[str]:
+    """The single settings that a stage loads, as `section.name` or `section.group.name`."""
+    module = importlib.import_module(f"stages.{stage}")
+    found: set[str] = set()
+    for node in ast.walk(ast.parse((ROOT / "stages" / f"{stage}.py").read_text())):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "load":
+            cls = eval(ast.unparse(node.args[0]), vars(module))
+            section = ast.literal_eval(node.args[1])
+            found.update(f"{section}.{name}" for name in names_of(cls))
+    return found
+
+
+def names_of(cls: type[BaseModel]) -> Iterator[str]:
+    for name, field in cls.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from (f"{name}.{inner}" for inner in names_of(field.annotation))
+        else:
+            yield name
+
+
+def flat(section: dict, prefix: str) -> Iterator[str]:
+    for name, value in section.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}.{name}")
+        else:
+            yield f"{prefix}.{name}"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_deps_are_the_modules_that_the_stage_imports(stage):
+    listed = {dep for dep in GRAPH[stage]["deps"] if dep.endswith(".py")}
+    assert listed == modules_of(ROOT / "stages" / f"{stage}.py")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_params_are_the_settings_that_the_stage_loads(stage):
+    assert set(GRAPH[stage]["params"]) == settings_of(stage)
+
+
+def test_params_yaml_has_every_setting_and_no_other():
+    written = {name for section, values in PARAMS.items() for name in flat(values, section)}
+    assert written == {name for stage in STAGES for name in GRAPH[stage]["params"]}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_one_word_names_a_stage_everywhere(stage):
+    assert f"python -m stages.{stage} " in GRAPH[stage]["cmd"]
+    assert stage in PARAMS
+    folder = "data/raw" if stage == "sample" else f"data/{stage}"
+    for kind in ("outs", "metrics", "plots"):
+        for out in GRAPH[stage].get(kind, []):
+            assert (out if isinstance(out, str) else next(iter(out))).startswith(folder)
+
+
+def test_packages_hold_a_docstring_only():
+    # They are imported with every module below them, but are not listed in dvc.yaml.
+    for path in [*ROOT.glob("pipeline/**/__init__.py")]:
+        body = ast.parse(path.read_text()).body
+        assert len(body) == 1, path
+        assert isinstance(body[0], ast.Expr), path
+
+
+def test_pipeline_imports_neither_stages_nor_typer():
+    for path in ROOT.glob("pipeline/**/*.py"):
+        roots = {name.split(".")[0] for name in imported_names(path)}
+        assert not roots & {"stages", "typer"}, path
+
+
+@pytest.mark.parametrize("stage", ["sample", "ingest", "clean", "vocabulary"])
+def test_light_stages_do_not_import_tensorflow(stage):
+    for module in modules_of(ROOT / "stages" / f"{stage}.py"):
+        roots = {name.split(".")[0] for name in imported_names(ROOT / module)}
+        assert not roots & {"tensorflow", "keras", "great_expectations"}, module
