@@ -1,9 +1,10 @@
 """CIDEr-D of captions, equal to that of `pycocoevalcap.cider` and many times as fast.
 
-Source: Vedantam et al. 2015, "CIDEr: consensus-based image description evaluation", sections 3
-(tf-idf weights of n-grams, cosine similarity) and 6.1 (CIDEr-D: clipping and a penalty on the
-difference in length). An n-gram's document frequency is the number of pictures with a reference
-that has it, as in `pycocoevalcap`.
+Source: Vedantam et al. 2015, "CIDEr: consensus-based image description evaluation": the metric
+itself (cosine similarity of tf-idf weights of n-grams, mean over the orders 1 to 4 and over the
+references), and its variant CIDEr-D (clipped weights, a penalty on the difference in length, and
+10 for the highest score). An n-gram's document frequency is the number of pictures with a
+reference that has it, as in `pycocoevalcap`.
 
 All sentences are handled at once, as arrays of numbers. Every n-gram of an order has a number:
 
@@ -244,8 +245,8 @@ def _ngrams(text: _Text, words: int) -> Iterator[tuple[IntArray, IntArray, IntAr
 
 
 def _lengths(sentences: Sequence[Tokens]) -> IntArray:
-    """Lengths as the penalty sees them, in 2-grams, as in `pycocoevalcap`: 0 for a single word."""
-    return np.array([max(0, len(sentence) - 1) for sentence in sentences], dtype=np.int64)
+    """Lengths in words; `pycocoevalcap` counts 2-grams, whose differences are the same."""
+    return np.array([len(sentence) for sentence in sentences], dtype=np.int64)
 
 
 def _find(values: IntArray, wanted: IntArray) -> IntArray:

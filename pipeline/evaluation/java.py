@@ -22,7 +22,7 @@ from typing import IO
 HEAP = "2G"  # at most; METEOR needs 0.6 GB, and PTB tokenisation far less
 # C.UTF-8 and not C, by which Java cannot open a path with letters beyond ASCII.
 _LOCALE = {"LC_ALL": "C.UTF-8"}
-_INTERFERING = ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS", "CLASSPATH")
+_INTERFERING = ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS")
 _OPTIONS = (
     "-Duser.language=en",
     "-Duser.country=US",
