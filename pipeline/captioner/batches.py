@@ -97,4 +97,17 @@ class Batches(keras.utils.PyDataset):
         rows = rng.permutation(len(self.captions))
         rows = rows[np.argsort(self.lengths[rows], kind="stable")]
         batches = np.split(rows, range(self.batch_size, len(rows), self.batch_size))
-        return [batches[number] for number in rng.permutation(len(batches))]
+        return self._two_lengths_first([batches[number] for number in rng.permutation(len(batches))])
+
+    def _two_lengths_first(self, batches: list[np.ndarray]) -> list[np.ndarray]:
+        """Let the first two batches differ in length, if any two do.
+
+        Under TensorFlow, Keras reads the shapes of an epoch off its first two batches: were these
+        equally long, it would stop at the first batch that is not.
+        """
+        longest = [self.lengths[rows].max() for rows in batches]
+        for number, length in enumerate(longest):
+            if length != longest[0]:
+                batches.insert(1, batches.pop(number))
+                break
+        return batches

@@ -118,9 +118,11 @@ def beam(step: Step, state: State, width: int, max_words: int, length_penalty: f
         state: State,
     ) -> Tensor:
         # Log-probabilities only fall, so growing to the full length is the best that can happen.
-        hope = ops.max(live_scores, axis=1) / normaliser[steps]
-        worst = ops.min(done_scores, axis=1)
-        return ops.logical_and(at < steps, ops.any(hope > worst))
+        best = ops.max(live_scores, axis=1)
+        hope = ops.logical_and(
+            best > EMPTY, best / normaliser[steps] > ops.min(done_scores, axis=1)
+        )
+        return ops.logical_and(at < steps, ops.any(hope))
 
     def advance(
         at: Tensor,
@@ -137,9 +139,11 @@ def beam(step: Step, state: State, width: int, max_words: int, length_penalty: f
         log_probs = ops.reshape(log_probs, (-1, width, size)) + live_scores[:, :, None]
         ended = log_probs[:, :, END]  # (b, k)
 
-        # The finished ones of this step join those of earlier steps; the best k stay.
+        # The finished ones of this step join those of earlier steps; the best k stay. What is
+        # impossible must not be divided: by a large length, it would pass for a caption.
         ended_tokens = ops.where(place == at, END, live)  # (b, k, t)
-        pool_scores = ops.concatenate([done_scores, ended / normaliser[at + 1]], axis=1)
+        scores = ops.where(ended > EMPTY, ended / normaliser[at + 1], 2 * IMPOSSIBLE)
+        pool_scores = ops.concatenate([done_scores, scores], axis=1)
         done_scores, chosen = ops.top_k(pool_scores, width)  # (b, k) of 2k
         done = _pick(ops.concatenate([done, ended_tokens], axis=1), chosen)
         done_log_probs = _pick(ops.concatenate([done_log_probs, ended], axis=1), chosen)

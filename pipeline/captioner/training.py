@@ -10,6 +10,8 @@ was killed continues, and ends with the same bytes as one that was not.
 
 import json
 import logging
+import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +30,9 @@ from pipeline.files import folder_written_whole, write_json
 from pipeline.progress import Progress
 
 log = logging.getLogger(__name__)
+
+# What reading a checkpoint raises that was cut, emptied or changed.
+_DAMAGE = (ValueError, LookupError, TypeError, OSError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 class TrainSettings(DecoderSettings):
@@ -209,7 +214,7 @@ class _State:
             optimizer = self._load("optimizer")
         except FileNotFoundError:
             return History()
-        except (ValueError, KeyError, OSError) as error:
+        except _DAMAGE as error:
             log.warning("%s is damaged (%s); training begins anew", self.folder, error)
             return History()
         self.decoder.set_weights(weights)

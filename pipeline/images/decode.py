@@ -112,7 +112,7 @@ def inspect(path: Path, max_pixels: int) -> PictureFacts:
     """
     with _opened(path, max_pixels) as (stream, image):
         (width, height), mode = image.size, image.mode
-        # An eighth of the size costs a third of the time; every byte is still read and decoded,
+        # An eighth of the size takes half of the time; every byte is still read and unpacked,
         # so a file that was cut off is still found out.
         image.draft(None, (max(1, width // 8), max(1, height // 8)))
         image.load()

@@ -1,0 +1,44 @@
+"""Run every benchmark, one after another, and write benchmarks/results.json.
+
+    CAPTION_FLICKR8K=... CAPTION_WEIGHTS=... python -m benchmarks.run
+
+Nothing else may run on the machine meanwhile. One that needs what is not there is left out, and
+the reason is written down.
+"""
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from benchmarks.timing import machine
+from pipeline.files import write_json
+
+NAMES = ("features", "training", "search", "cider", "repro")
+RESULTS = Path(__file__).with_name("results.json")
+
+
+def main() -> None:
+    """Measure, print and write."""
+    results: dict[str, Any] = {"machine": machine()}
+    for name in NAMES:
+        try:
+            results[name] = importlib.import_module(f"benchmarks.{name}").measure()
+        except RuntimeError as error:
+            results[name] = {"left_out": str(error)}
+        tell({name: results[name]})
+    write_json(RESULTS, results)
+
+
+def tell(results: dict[str, dict[str, Any]]) -> None:
+    """Print one line a figure."""
+    for name, figures in results.items():
+        for figure, value in figures.items():
+            if isinstance(value, dict):
+                value = "{median:g} ({least:g} to {greatest:g}, {runs} runs)".format(**value)
+            typer.echo(f"{name}: {figure} {value}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""A tiny world in which the picture decides the caption."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from pipeline.captioner.batches import Captions
+from pipeline.captioner.training import Split, TrainSettings
+from pipeline.text.vocabulary import Vocabulary
+
+TEXTS = (
+    "a red dog runs",
+    "two cats sleep near the old tree",
+    "the boat is blue",
+    "a bird sings in the snow",
+)
+SETTINGS = {
+    "decoder": "inject",
+    "units": 8,
+    "embedding": 6,
+    "dropout": 0.3,
+    "epochs": 3,
+    "patience": 10,
+    "batch_size": 8,
+    "learning_rate": 0.05,
+    "warmup": 0.05,
+    "clip_norm": 5.0,
+    "max_words": 9,
+    "seed": 1,
+}
+
+
+@pytest.fixture(scope="session")
+def vocabulary() -> Vocabulary:
+    return Vocabulary.build([text.split() for text in TEXTS], min_count=1)
+
+
+@pytest.fixture(scope="session")
+def split_of(vocabulary: Vocabulary) -> Callable[[int, int], Split]:
+    """Make a split of pictures: (how many, seed) -> their features and captions."""
+
+    def make(pictures: int, seed: int) -> Split:
+        kinds = np.arange(pictures) % len(TEXTS)
+        noise = np.random.default_rng(seed).normal(0, 0.1, (pictures, 5))
+        features = np.eye(len(TEXTS), 5)[kinds] + noise
+        tokens = [TEXTS[kind].split() for kind in kinds]
+        captions = Captions(np.arange(pictures), [vocabulary.encode(words) for words in tokens])
+        return Split(features.astype("float32"), captions, [[words] for words in tokens])
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def train_settings() -> Callable[..., TrainSettings]:
+    """Make settings of a tiny training: the changes, by name."""
+    return lambda **changes: TrainSettings(**{**SETTINGS, **changes})

@@ -1,0 +1,143 @@
+"""The bundle: all that captioning needs, whole or refused."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.captioner import bundle
+from pipeline.captioner.captioner import Captioner, SearchSettings
+from pipeline.captioner.decoders.find import build
+from pipeline.errors import InputError
+
+SEARCH = SearchSettings(beam_width=2, length_penalty=0.9, max_words=5)
+FILES = [
+    "bundle.json",
+    "decoder.weights.h5",
+    "encoder/encoder.json",
+    "encoder/encoder.weights.h5",
+    "vocabulary.json",
+]
+
+
+@pytest.fixture(scope="module", params=["inject", "merge"])
+def decoder(request, vocabulary, train_settings):
+    made = build(train_settings(decoder=request.param), len(vocabulary), (5,))
+    rng = np.random.default_rng(1)
+    made.set_weights([rng.normal(0, 1, weight.shape) for weight in made.get_weights()])
+    return made
+
+
+@pytest.fixture(scope="module")
+def parts(vocabulary, tmp_path_factory) -> Path:
+    """A vocabulary and an encoder; nothing here looks into the encoder's files."""
+    folder = tmp_path_factory.mktemp("parts")
+    vocabulary.write(folder / "vocabulary.json")
+    (folder / "encoder").mkdir()
+    (folder / "encoder" / "encoder.json").write_text("{}")
+    (folder / "encoder" / "encoder.weights.h5").write_bytes(b"weights")
+    (folder / "encoder" / "notes.txt").write_text("not for the bundle")
+    return folder
+
+
+def save(folder: Path, decoder, parts: Path) -> Path:
+    bundle.save(folder, decoder, parts / "vocabulary.json", parts / "encoder", (5,), "f" * 64)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def saved(decoder, parts, tmp_path_factory) -> Path:
+    return save(tmp_path_factory.mktemp("saved") / "bundle", decoder, parts)
+
+
+@pytest.fixture
+def copy(saved, tmp_path) -> Path:
+    return Path(shutil.copytree(saved, tmp_path / "bundle"))
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(files)}
+
+
+def test_it_captions_as_the_decoder_that_was_saved(saved, decoder, vocabulary):
+    features = np.random.default_rng(2).normal(0, 2, (6, 5)).astype("float32")
+    expected = Captioner(decoder, vocabulary).caption(features, SEARCH)
+    assert bundle.load_captioner(saved).caption(features, SEARCH) == expected
+
+
+def test_it_has_what_captioning_needs_and_nothing_else(saved):
+    assert sorted(content(saved)) == FILES
+    description = bundle.read_description(saved)
+    assert description.encoder == "f" * 64
+    assert description.feature_shape == (5,)
+    assert sorted(description.files) == FILES[1:]
+
+
+def test_the_same_content_gives_the_same_bytes(saved, decoder, parts, tmp_path):
+    assert content(save(tmp_path / "again", decoder, parts)) == content(saved)
+
+
+def test_it_takes_the_place_of_an_older_one(saved, decoder, parts, tmp_path):
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "bundle" / "old").write_text("old")
+    assert content(save(tmp_path / "bundle", decoder, parts)) == content(saved)
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+def test_no_file_is_a_pickle(saved):
+    kinds = {b"\x89HDF", b"weig", b"{\n  "}  # HDF5, the fixture's own, JSON
+    assert {data[:4] for data in content(saved).values()} <= kinds | {b"{}"}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_missing_file_is_named(copy, name):
+    (copy / name).unlink()
+    with pytest.raises(InputError, match=name):
+        bundle.load_captioner(copy)
+
+
+@pytest.mark.parametrize("name", FILES[1:])
+def test_a_flipped_byte_is_found_and_its_file_named(copy, name):
+    data = bytearray((copy / name).read_bytes())
+    data[len(data) // 2] ^= 1
+    (copy / name).write_bytes(data)
+    with pytest.raises(InputError, match=f"{name}: its bytes"):
+        bundle.load_captioner(copy)
+
+
+def described(folder: Path, **changes: object) -> Path:
+    path = folder / "bundle.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"version": 2}, "expected a bundle of version 1. Received: 2"),
+        ({"version": "one"}, "version"),
+        ({"code": "import os"}, "code"),
+        ({"decoder": {"decoder": "inject"}}, "decoder.units"),
+        ({"files": {}, "feature_shape": [7]}, "decoder.weights.h5: expected weights"),
+    ],
+)
+def test_another_description_is_refused(copy, changes, told):
+    with pytest.raises(InputError, match=told) as caught:
+        bundle.load_captioner(described(copy, **changes))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_description_that_is_not_json_is_refused(copy):
+    (copy / "bundle.json").write_bytes(b"\x00\xff")
+    with pytest.raises(InputError, match="expected the description of a bundle"):
+        bundle.load_captioner(copy)
+
+
+def test_a_folder_that_is_none_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path, tmp_path / "absent", tmp_path / "file"):
+        with pytest.raises(InputError, match="this is no bundle"):
+            bundle.load_captioner(folder)

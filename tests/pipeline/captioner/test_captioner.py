@@ -1,0 +1,79 @@
+"""Features in, captions in words out."""
+
+import numpy as np
+import pytest
+
+from pipeline.captioner.captioner import Caption, Captioner, SearchSettings
+from pipeline.captioner.decoders.base import DecoderSettings
+from pipeline.captioner.decoders.find import build
+
+BEAM = SearchSettings(beam_width=3, length_penalty=0.9, max_words=4)
+
+
+@pytest.fixture(scope="module")
+def captioner(vocabulary) -> Captioner:
+    shape = DecoderSettings(decoder="inject", units=8, embedding=6, dropout=0.0)
+    decoder = build(shape, len(vocabulary), (5,))
+    rng = np.random.default_rng(1)
+    decoder.set_weights([rng.normal(0, 1, weight.shape) for weight in decoder.get_weights()])
+    return Captioner(decoder, vocabulary)
+
+
+@pytest.fixture(scope="module")
+def features() -> np.ndarray:
+    return np.random.default_rng(2).normal(0, 2, (5, 5)).astype("float32")
+
+
+def test_each_picture_gets_its_best_captions_best_first(captioner, features):
+    found = captioner.caption(features, BEAM)
+    assert len(found) == 5
+    for captions in found:
+        assert [caption.score for caption in captions] == sorted(
+            (caption.score for caption in captions), reverse=True
+        )
+        assert len({caption.words for caption in captions}) == 3
+        for caption in captions:
+            assert len(caption.words) <= 4
+            assert not any("<" in word for word in caption.words)
+            length = (len(caption.words) + 1) ** 0.9
+            assert caption.score == pytest.approx(caption.log_prob / length, rel=1e-4)
+
+
+def test_greedy_finds_one(captioner, features):
+    greedy = SearchSettings(beam_width=1, length_penalty=0.9, max_words=4)
+    assert [len(captions) for captions in captioner.caption(features, greedy)] == [1] * 5
+
+
+def test_no_pictures_have_no_captions(captioner):
+    assert captioner.caption(np.zeros((0, 5), "float32"), BEAM) == []
+
+
+def test_half_precision_features_give_the_same_captions(captioner, features):
+    half = features.astype("float16")
+    assert captioner.caption(half, BEAM) == captioner.caption(half.astype("float32"), BEAM)
+
+
+def test_more_pictures_than_are_searched_at_once(captioner, features, monkeypatch):
+    expected = [captions[0].words for captions in captioner.caption(features, BEAM)]
+    monkeypatch.setattr("pipeline.captioner.captioner.PICTURES_AT_ONCE", 2)
+    assert [captions[0].words for captions in captioner.caption(features, BEAM)] == expected
+
+
+def test_places_that_the_search_leaves_empty_are_left_out(vocabulary):
+    shape = DecoderSettings(decoder="merge", units=2, embedding=2, dropout=0.0)
+    captioner = Captioner(build(shape, 5, (5,)), vocabulary)  # END and one word: 3 captions
+    wide = SearchSettings(beam_width=8, length_penalty=2.0, max_words=2)
+    [found] = captioner.caption(np.ones((1, 5)), wide)
+    assert sorted(len(caption.words) for caption in found) == [0, 1, 2]
+
+
+def test_a_caption_is_read_as_words_with_spaces():
+    assert Caption(("a", "dog", "'s", "ball"), 0.0, 0.0).text == "a dog 's ball"
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"beam_width": 0}, {"beam_width": 101}, {"length_penalty": -0.1}, {"max_words": 0}]
+)
+def test_settings_out_of_range_are_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        SearchSettings(**{**BEAM.model_dump(), **wrong})
