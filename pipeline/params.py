@@ -46,7 +46,7 @@ def _read_yaml(path: Path) -> Any:
         raise InputError(
             f"{path}: no such file. Run from the repository, or name the file with --params"
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: expected YAML. Received: {reason}") from error
 
@@ -61,8 +61,12 @@ def _tell(problem: Any, section: str, cls: type[Settings]) -> str:
     if problem["type"] == "missing":
         return f"{name} is missing"
     if problem["type"] == "extra_forbidden":
+        *groups, _ = problem["loc"]
+        for group in groups:
+            cls = cls.model_fields[group].annotation  # type: ignore[assignment]
         known = ", ".join(sorted(cls.model_fields))
-        return f"{name} is not a setting. The settings of {section!r} are: {known}"
+        place = ".".join([section, *groups])
+        return f"{name} is not a setting. The settings of {place!r} are: {known}"
     message = problem["msg"][0].lower() + problem["msg"][1:]
     hint = ""
     if problem["type"] == "float_type" and isinstance(problem["input"], str):

@@ -7,6 +7,7 @@ from typing import TextIO
 
 LINES_EVERY = 10.0  # seconds between two lines in a log file
 REWRITE_EVERY = 0.2  # seconds between two states of the line in a terminal
+WIDTH = 79  # of that line: a longer one would wrap, and a shorter one not cover the one before
 
 
 class Progress:
@@ -64,7 +65,7 @@ class Progress:
         if self.remark:
             parts.append(self.remark)
         line = ", ".join(parts)
-        self.stream.write((line.ljust(79) if self.terminal else line) + end)
+        self.stream.write((f"{line[:WIDTH]:{WIDTH}}" if self.terminal else line) + end)
         self.stream.flush()
 
 

@@ -22,10 +22,18 @@ def caption(
     model: Annotated[Path, typer.Option("--bundle", help="The trained bundle.")] = Path(
         "data/train/bundle"
     ),
-    beam_width: Annotated[int, typer.Option(help="Captions kept while searching.")] = 3,
-    length_penalty: Annotated[float, typer.Option(help="Above 0: favours longer captions.")] = 1.0,
-    max_words: Annotated[int, typer.Option(help="Bound on a caption's words.")] = 20,
-    max_pixels: Annotated[int, typer.Option(help="Larger pictures are refused.")] = 100_000_000,
+    beam_width: Annotated[
+        int, typer.Option(min=1, max=100, help="Captions kept while searching.")
+    ] = 3,
+    length_penalty: Annotated[
+        float, typer.Option(min=0, max=5, help="Above 0: favours longer captions.")
+    ] = 1.0,
+    max_words: Annotated[
+        int, typer.Option(min=1, max=200, help="Bound on a caption's words.")
+    ] = 20,
+    max_pixels: Annotated[
+        int, typer.Option(min=1, help="Larger pictures are refused.")
+    ] = 100_000_000,
 ) -> None:
     """Print a line for each picture: its path, a tab and its caption.
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import typer
 
 from pipeline import backend
+from pipeline.errors import InputError
 from pipeline.images import train_encoder
 from pipeline.images.encoder import Encoder
 from pipeline.images.reading import Picture, read_batches
@@ -49,6 +50,12 @@ def _train(raw: Path, images: pa.Table, captions: pa.Table, settings: EncoderSet
     train = [row for row in images.to_pylist() if row["split"] == "train"]
     texts = [tokens[row["image_id"]] for row in train]
     labels = train_encoder.choose_labels(texts, settings.compact.labels)
+    if not labels:
+        raise InputError(
+            "encoder: expected training pictures whose captions share words, to train on. "
+            f"Received: {len(train)} training pictures, no word in 5 of them that is not in nearly "
+            "all. Use more pictures, or an encoder.network with weights: imagenet"
+        )
     log.info("encoder: learns %d words and pairs of words, such as %s", len(labels), labels[:5])
 
     made = untrained(settings)

@@ -51,6 +51,12 @@ def evaluate(
     description = bundle.read_description(model)
     known = read_shards(features, description.encoder)
     row_of = known.row_of()
+    absent = [image_id for image_id in wanted if image_id not in row_of]
+    if absent:
+        raise InputError(
+            f"{features}: expected features of every picture of split {settings.split!r}. "
+            f"Received: none of {len(absent)}, such as {absent[0]}. Run `dvc repro`"
+        )
     captioner = bundle.load_captioner(model)
     values = known.values[[row_of[image_id] for image_id in wanted]]
     found = dict(zip(wanted, captioner.caption(values, settings), strict=True))

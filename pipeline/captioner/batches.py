@@ -97,7 +97,8 @@ class Batches(keras.utils.PyDataset):
         rows = rng.permutation(len(self.captions))
         rows = rows[np.argsort(self.lengths[rows], kind="stable")]
         batches = np.split(rows, range(self.batch_size, len(rows), self.batch_size))
-        return self._two_lengths_first([batches[number] for number in rng.permutation(len(batches))])
+        batches = [batches[number] for number in rng.permutation(len(batches))]
+        return self._two_lengths_first(batches)
 
     def _two_lengths_first(self, batches: list[np.ndarray]) -> list[np.ndarray]:
         """Let the first two batches differ in length, if any two do.

@@ -10,6 +10,7 @@ every weight. Features carry it, and are refused where another encoder is expect
 
 import hashlib
 import json
+import warnings
 from pathlib import Path
 
 import keras
@@ -20,6 +21,9 @@ from pipeline.errors import InputError
 from pipeline.files import folder_written_whole, write_json
 from pipeline.images.networks import NETWORKS, with_preprocessing
 from pipeline.images.spec import SPEC, WEIGHTS, Spec, read_spec
+
+# What Keras and h5py raise for files that are damaged or belong to another network.
+_BROKEN = (ValueError, OSError, LookupError, AttributeError, TypeError, RuntimeError, UserWarning)
 
 
 class Encoder:
@@ -93,8 +97,11 @@ def load_weights(body: keras.Model, path: Path, network: str) -> None:
         InputError: the file is absent, broken, or made for another network.
     """
     try:
-        body.load_weights(path)
-    except (ValueError, OSError, KeyError, AttributeError, TypeError) as error:
+        with warnings.catch_warnings():
+            # Keras only warns of layers that the file lacks, and leaves them as they were.
+            warnings.simplefilter("error", UserWarning)
+            body.load_weights(path)
+    except _BROKEN as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(
             f"{path}: expected weights of {network} without its top layer, in Keras's .weights.h5 "

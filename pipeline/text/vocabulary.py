@@ -107,7 +107,9 @@ class Vocabulary:
             raise InputError(
                 f"{path}: expected a vocabulary, JSON with `words` and `counts`. Received: {error}"
             ) from error
-        if words[: len(MARKS)] != MARKS or not len(words) == len(counts) == len(set(words)):
+        typed = all(type(word) is str for word in words) and all(type(n) is int for n in counts)
+        whole = typed and len(words) == len(counts) == len(set(words))
+        if not whole or words[: len(MARKS)] != MARKS:
             raise InputError(
                 f"{path}: expected the marks {', '.join(MARKS)} first, no word twice and a count "
                 "for each. Run `dvc repro vocabulary` again"

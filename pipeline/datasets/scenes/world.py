@@ -18,8 +18,8 @@ from pipeline.datasets.scenes.scene import (
 )
 
 COUNTS = (0.35, 0.35, 0.20, 0.10)  # chance of 1, 2, 3 and 4 things
-BIG = (0.37, 0.44)  # square root of a box's area; the least big thing is 1.8 times
-SMALL = (0.18, 0.205)  # as wide as the greatest small one
+BIG = (0.44, 0.52)  # square root of a box's area; the least big thing is 1.8 times
+SMALL = (0.225, 0.245)  # as wide as the greatest small one
 BIG_CHANCE = (0.55, 0.50, 0.34, 0.22)  # by the number of things: many big ones find no room
 ALIKE = (0.0, 0.40, 0.55, 0.60)  # chance that some things are of one kind, by their number
 SAME_COLOUR, SAME_SIZE = 0.6, 0.8  # chance of either in things of one kind

@@ -54,7 +54,7 @@ def short(train, train_settings, tmp_path_factory):
 
 @pytest.fixture(scope="module", params=["inject", "merge"])
 def learned(request, train, train_settings, tmp_path_factory):
-    settings = train_settings(decoder=request.param, units=16, epochs=10, dropout=0.1)
+    settings = train_settings(decoder=request.param, units=16, epochs=12, dropout=0.0)
     return train(settings, tmp_path_factory.mktemp("learned") / "state", pictures=80)
 
 
@@ -73,7 +73,9 @@ def test_it_learns_to_caption_pictures_that_it_never_saw(learned, split_of):
     assert texts(captioner, test.features) == [" ".join(words) for [words] in test.references]
 
 
-def test_shuffled_features_and_no_training_score_far_below(learned, fresh, train_settings, split_of):
+def test_shuffled_features_and_no_training_score_far_below(
+    learned, fresh, train_settings, split_of
+):
     captioner, _ = learned
     test = split_of(20, 3)
 

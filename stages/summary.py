@@ -1,0 +1,65 @@
+"""What a run has reached, in a few lines (not a stage): `python -m stages.summary`."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pipeline.errors import InputError
+from stages.command import run
+
+LABELS = {
+    "bleu_1": "BLEU-1",
+    "bleu_2": "BLEU-2",
+    "bleu_3": "BLEU-3",
+    "bleu_4": "BLEU-4",
+    "meteor": "METEOR",
+    "rouge_l": "ROUGE-L",
+    "cider_d": "CIDEr-D",
+    "fact_accuracy": "captions true of their picture",
+    "distinct_share": "captions that are distinct",
+    "novel_share": "captions not in the training set",
+    "words_used": "different words used",
+    "mean_words": "words a caption",
+}
+
+
+def summary(
+    evaluated: Annotated[Path, typer.Argument(help="What `evaluate` wrote.")] = Path(
+        "data/evaluate"
+    ),
+    examples: Annotated[int, typer.Option(help="Pictures shown with their captions.")] = 3,
+) -> None:
+    """Print the scores and a few captions with their references."""
+    path = evaluated / "metrics.json"
+    if not path.is_file():
+        raise InputError(f"{path}: no such file. Run the pipeline first: make repro")
+    metrics = json.loads(path.read_text(encoding="utf-8"))
+    typer.echo(f"\nScores on {metrics['pictures']} pictures ({path}):\n")
+    for name, label in LABELS.items():
+        if name in metrics:
+            typer.echo(f"  {label:<34}{_number(metrics[name]):>8}")
+    for name, reason in metrics["missing"].items():
+        typer.echo(f"  {LABELS[name]:<34} missing: {reason}")
+    lines = (evaluated / "predictions.jsonl").read_text(encoding="utf-8").splitlines()
+    for line in lines[:: max(1, len(lines) // examples)][:examples]:
+        _show(json.loads(line))
+    typer.echo(
+        "\nNext: caption a picture with `caption PICTURE`, change params.yaml and run "
+        "`dvc repro`,\nthen compare with `dvc metrics diff`."
+    )
+
+
+def _number(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:.3f}"
+
+
+def _show(prediction: dict[str, Any]) -> None:
+    typer.echo(f"\n  {prediction['path']}")
+    typer.echo(f"    says      {prediction['caption']}")
+    typer.echo(f"    a person  {prediction['references'][0]}")
+
+
+if __name__ == "__main__":
+    run(summary)

@@ -1,0 +1,126 @@
+"""The encoder: what is loaded is what was saved, or is refused."""
+
+import json
+import shutil
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from pipeline.errors import InputError
+from pipeline.images.encoder import Encoder, fingerprint, load_weights
+from pipeline.images.networks import NETWORKS
+from pipeline.images.spec import SPEC, WEIGHTS, read_spec
+
+SIDE = 32
+PIXELS = np.random.default_rng(1).integers(0, 256, (3, SIDE, SIDE, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Encoder:
+    keras.utils.set_random_seed(1)
+    return Encoder(NETWORKS["compact"].body(None, SIDE), "compact", SIDE, "train")
+
+
+@pytest.fixture(scope="module")
+def saved(encoder, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("encoder") / "encoder"
+    encoder.save(folder)
+    return folder
+
+
+@pytest.fixture
+def copy(saved, tmp_path) -> Path:
+    return Path(shutil.copytree(saved, tmp_path / "encoder"))
+
+
+def test_loaded_it_gives_the_same_features(encoder, saved):
+    loaded = Encoder.load(saved)
+    assert loaded.spec == encoder.spec == read_spec(saved)
+    assert np.array_equal(loaded.encode(PIXELS), encoder.encode(PIXELS))
+    assert encoder.encode(PIXELS).shape == (3, encoder.spec.features)
+
+
+def test_saved_twice_it_has_the_same_bytes(encoder, saved, tmp_path):
+    encoder.save(tmp_path / "again")
+    for name in (SPEC, WEIGHTS):
+        assert (tmp_path / "again" / name).read_bytes() == (saved / name).read_bytes()
+
+
+def tiny(*weights: float) -> keras.Model:
+    body = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, name="only")])
+    body.set_weights([np.array(weights, "float32").reshape(2, 1), np.zeros(1, "float32")])
+    return body
+
+
+def test_the_fingerprint_changes_with_whatever_decides_on_the_features():
+    first = fingerprint(tiny(1, 2), "compact", 32)
+    assert first == fingerprint(tiny(1, 2), "compact", 32)
+    assert len(first) == 64
+    others = [
+        fingerprint(tiny(1, np.nextafter(np.float32(2), np.float32(3))), "compact", 32),
+        fingerprint(tiny(1, 2), "compact", 64),
+        fingerprint(tiny(1, 2), "ResNet50", 32),
+    ]
+    assert len({first, *others}) == 4
+
+
+def test_a_flipped_byte_in_the_weights_is_found(copy):
+    data = bytearray((copy / WEIGHTS).read_bytes())
+    data[len(data) // 2] ^= 1
+    (copy / WEIGHTS).write_bytes(data)
+    with pytest.raises(InputError, match="fingerprint"):
+        Encoder.load(copy)
+
+
+def test_weights_of_another_training_are_refused(copy):
+    keras.utils.set_random_seed(2)
+    NETWORKS["compact"].body(None, SIDE).save_weights(copy / WEIGHTS)
+    with pytest.raises(InputError, match="do not belong together"):
+        Encoder.load(copy)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"side": 64}, {"network": "VGG16"}, {"features": 7}, {"network": "MobileNetV2"}],
+)
+def test_another_description_is_refused(copy, changes):
+    spec = json.loads((copy / SPEC).read_text())
+    (copy / SPEC).write_text(json.dumps({**spec, **changes}))
+    with pytest.raises(InputError) as caught:
+        Encoder.load(copy)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_files_are_named(copy):
+    (copy / WEIGHTS).unlink()
+    with pytest.raises(InputError, match=WEIGHTS):
+        Encoder.load(copy)
+    (copy / SPEC).unlink()
+    with pytest.raises(InputError, match=SPEC):
+        Encoder.load(copy)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"network": 7}'])
+def test_what_is_no_description_is_refused_in_one_line(tmp_path, text):
+    (tmp_path / SPEC).write_text(text)
+    with pytest.raises(InputError, match="expected the description of an encoder") as caught:
+        read_spec(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_whatever_byte_of_a_weights_file_is_flipped_the_error_is_one_line(tmp_path):
+    tiny(1, 2).save_weights(tmp_path / "w.weights.h5")
+    whole = (tmp_path / "w.weights.h5").read_bytes()
+    refused = []
+    for place in range(0, len(whole), len(whole) // 150):
+        damaged = bytearray(whole)
+        damaged[place] ^= 0x5A
+        (tmp_path / "w.weights.h5").write_bytes(damaged)
+        try:
+            load_weights(tiny(0, 0), tmp_path / "w.weights.h5", "compact")
+        except InputError as error:
+            refused.append(str(error))
+    assert len(refused) > 3
+    assert not any("\n" in message for message in refused)

@@ -1,0 +1,56 @@
+"""The networks: complete, and each with the preprocessing that it was trained with."""
+
+from typing import get_args
+
+import keras
+import numpy as np
+import pytest
+
+from pipeline.images.compact import Places
+from pipeline.images.networks import NETWORKS, with_preprocessing
+from pipeline.images.settle import EncoderSettings
+
+PIXELS = np.random.default_rng(1).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
+MODULES = {
+    "ResNet50": keras.applications.resnet,
+    "ResNet101": keras.applications.resnet,
+    "InceptionV3": keras.applications.inception_v3,
+    "Xception": keras.applications.xception,
+    "MobileNetV2": keras.applications.mobilenet_v2,
+    **{
+        name: keras.applications.efficientnet_v2
+        for name in NETWORKS
+        if name.startswith("EfficientNetV2")
+    },
+}
+
+
+def test_settings_name_every_network_and_no_other():
+    assert set(get_args(EncoderSettings.model_fields["network"].annotation)) == set(NETWORKS)
+
+
+@pytest.mark.parametrize("name", sorted(set(NETWORKS) - {"compact"}))
+def test_preprocessing_is_that_of_keras_applications(name):
+    expected = MODULES[name].preprocess_input(PIXELS.astype("float32"))
+    ours = NETWORKS[name].preprocess(keras.ops.cast(PIXELS, "float32"))
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(ours), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "features"), [("compact", 2048), ("MobileNetV2", 1280)])
+def test_a_network_turns_pictures_into_features(name, features):
+    keras.utils.set_random_seed(1)
+    body = NETWORKS[name].body(None, 32)
+    model = with_preprocessing(body, NETWORKS[name], 32)
+    assert model.output_shape == (None, features)
+    got = model.predict_on_batch(PIXELS)
+    assert got.dtype == np.float32
+    expected = body.predict_on_batch(NETWORKS[name].preprocess(PIXELS.astype("float32")))
+    np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
+    assert np.abs(got[0] - got[1]).max() > 0
+
+
+def test_places_are_x_and_y_from_minus_one_to_one():
+    values = keras.ops.convert_to_numpy(Places()(np.zeros((2, 3, 5, 3), "float32")))
+    assert values.shape == (2, 3, 5, 5)
+    assert values[1, 0, :, 3].tolist() == [-1, -0.5, 0, 0.5, 1]  # x, rightwards
+    assert values[1, :, 0, 4].tolist() == [-1, 0, 1]  # y, downwards

@@ -1,0 +1,115 @@
+"""Files are whole or not there, and equal content is equal bytes."""
+
+import hashlib
+import os
+
+import pytest
+
+from pipeline.files import (
+    folder_written_whole,
+    sha256_of,
+    write_json,
+    write_json_lines,
+    write_text,
+    written_whole,
+)
+
+
+def fail() -> None:
+    raise RuntimeError("killed")
+
+
+def test_a_file_appears_when_it_is_whole(tmp_path):
+    path = tmp_path / "new" / "file.txt"
+    with written_whole(path) as temporary:
+        temporary.write_text("whole")
+        assert temporary.suffix == path.suffix
+        assert not path.exists()
+    assert path.read_text() == "whole"
+    assert [file.name for file in path.parent.iterdir()] == ["file.txt"]
+
+
+def test_a_failed_file_leaves_what_was_there(tmp_path):
+    path = tmp_path / "file.txt"
+    path.write_text("before")
+
+    def write() -> None:
+        with written_whole(path) as temporary:
+            temporary.write_text("half")
+            fail()
+
+    with pytest.raises(RuntimeError, match="killed"):
+        write()
+    assert path.read_text() == "before"
+    assert [file.name for file in tmp_path.iterdir()] == ["file.txt"]
+
+
+def test_a_folder_takes_the_place_of_another_whole(tmp_path):
+    folder = tmp_path / "set"
+    folder.mkdir()
+    (folder / "old").touch()
+    with folder_written_whole(folder) as new:
+        (new / "new").touch()
+        assert [file.name for file in folder.iterdir()] == ["old"]
+    assert [file.name for file in folder.iterdir()] == ["new"]
+    assert [file.name for file in tmp_path.iterdir()] == ["set"]
+
+
+def test_a_failed_folder_leaves_what_was_there(tmp_path):
+    folder = tmp_path / "set"
+    folder.mkdir()
+    (folder / "old").touch()
+
+    def write() -> None:
+        with folder_written_whole(folder) as new:
+            (new / "new").touch()
+            fail()
+
+    with pytest.raises(RuntimeError, match="killed"):
+        write()
+    assert [file.name for file in folder.iterdir()] == ["old"]
+    assert [file.name for file in tmp_path.iterdir()] == ["set"]
+
+
+def test_what_a_killed_process_of_the_same_number_left_is_no_hindrance(tmp_path):
+    """In a container the first process has the same number each time."""
+    left = tmp_path / f".{os.getpid()}.partial.set"
+    left.mkdir()
+    (left / "half").touch()
+    with folder_written_whole(tmp_path / "set") as new:
+        (new / "new").touch()
+    assert [file.name for file in (tmp_path / "set").iterdir()] == ["new"]
+
+
+def test_json_is_the_same_whatever_the_order_of_its_keys(tmp_path):
+    write_json(tmp_path / "one.json", {"b": [1, 2.5], "a": {"é": None, "d": True}})
+    write_json(tmp_path / "other.json", {"a": {"d": True, "é": None}, "b": [1, 2.5]})
+    expected = (
+        '{\n  "a": {\n    "d": true,\n    "é": null\n  },\n  "b": [\n    1,\n    2.5\n  ]\n}\n'
+    )
+    assert (tmp_path / "one.json").read_bytes() == expected.encode()
+    assert (tmp_path / "other.json").read_bytes() == expected.encode()
+
+
+def test_json_lines_are_one_object_a_line(tmp_path):
+    write_json_lines(tmp_path / "a.jsonl", [{"b": "x\ny", "a": 1}, {}])
+    assert (tmp_path / "a.jsonl").read_bytes() == b'{"a": 1, "b": "x\\ny"}\n{}\n'
+    write_json_lines(tmp_path / "none.jsonl", [])
+    assert (tmp_path / "none.jsonl").read_bytes() == b""
+
+
+def test_what_is_no_json_is_not_written(tmp_path):
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(tmp_path / "a.json", {"loss": float("nan")})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_lines_end_alike_on_every_system(tmp_path):
+    write_text(tmp_path / "a.txt", "één\ntwee\n")
+    assert (tmp_path / "a.txt").read_bytes() == "één\ntwee\n".encode()
+
+
+@pytest.mark.parametrize("data", [b"", b"abc", b"x" * 3_000_000])
+def test_a_file_is_hashed_by_its_bytes(tmp_path, data):
+    (tmp_path / "a").write_bytes(data)
+    assert sha256_of(tmp_path / "a") == hashlib.sha256(data).hexdigest()

@@ -1,0 +1,113 @@
+"""Settings: whatever is wrong with them is one clear line."""
+
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from pydantic import Field, ValidationError
+
+from pipeline.errors import InputError
+from pipeline.params import Settings, load
+
+
+class Inner(Settings):
+    rate: float = Field(gt=0)
+
+
+class Some(Settings):
+    kind: Literal["a", "b"]
+    size: int = Field(ge=1)
+    share: float = Field(ge=0, le=1)
+    inner: Inner
+
+
+GOOD = "some:\n  kind: a\n  size: 3\n  share: 0.5\n  inner:\n    rate: 0.001\n"
+
+
+def load_text(folder: Path, text: str) -> Some:
+    path = folder / "params.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load(Some, "some", path)
+
+
+def told(folder: Path, text: str) -> str:
+    with pytest.raises(InputError) as caught:
+        load_text(folder, text)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert message.startswith(f"{folder / 'params.yaml'}: ")
+    return message
+
+
+def test_good_settings_are_read(tmp_path):
+    read = load_text(tmp_path, GOOD + "other: {x: 1}\n")
+    assert read == Some(kind="a", size=3, share=0.5, inner=Inner(rate=0.001))
+
+
+def test_settings_do_not_change(tmp_path):
+    with pytest.raises(ValidationError):
+        load_text(tmp_path, GOOD).size = 4  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("size:", "sise:", "some.sise is not a setting. The settings of 'some' are: inner, kind"),
+        ("size: 3", "", "some.size is missing"),
+        ("rate: 0.001", "", "some.inner"),
+        ("size: 3", "size: three", "some.size: input should be a valid integer. Received: 'three'"),
+        ("size: 3", "size: 3.0", "some.size: input should be a valid integer"),
+        ("size: 3", "size: true", "some.size: input should be a valid integer"),
+        ("size: 3", "size:", "some.size: input should be a valid integer. Received: None"),
+        (
+            "size: 3",
+            "size: 0",
+            "size: input should be greater than or equal to 1. Received: 0",
+        ),
+        ("share: 0.5", "share: 1.5", "some.share: input should be less than or equal to 1"),
+        ("share: 0.5", "share: .nan", "some.share"),
+        ("rate: 0.001", "rate: 0", "some.inner.rate: input should be greater than 0"),
+        ("rate: 0.001", "rate: 1e-3", "Received: '1e-3' (YAML reads 1e-3 as text: write 0.001)"),
+        ("kind: a", "kind: c", "some.kind: input should be 'a' or 'b'. Received: 'c'"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_what_was_expected(tmp_path, old, new, expected):
+    assert expected in told(tmp_path, GOOD.replace(old, new))
+
+
+def test_a_misspelt_setting_of_a_group_is_told_with_the_group_s_settings(tmp_path):
+    message = told(tmp_path, GOOD.replace("rate:", "rat:"))
+    assert "some.inner.rat is not a setting. The settings of 'some.inner' are: rate" in message
+
+
+def test_all_that_is_wrong_is_told_at_once(tmp_path):
+    message = told(tmp_path, GOOD.replace("size: 3", "sise: 3").replace("0.5", "-1"))
+    assert "some.size is missing" in message
+    assert "some.sise is not a setting" in message
+    assert "some.share" in message
+
+
+@pytest.mark.parametrize("text", ["", "other: {}\n", "some: 3\n", "some:\n", "- some\n", "some\n"])
+def test_an_absent_section_is_told(tmp_path, text):
+    assert "expected a section 'some' of settings. Received: none" in told(tmp_path, text)
+
+
+@pytest.mark.parametrize("text", ["some: [1,\n", "some:\n\tkind: a\n", "a: b: c\n", "!!python/x y"])
+def test_what_is_not_yaml_is_told(tmp_path, text):
+    assert "expected YAML. Received: " in told(tmp_path, text)
+
+
+def test_what_is_not_text_is_told(tmp_path):
+    (tmp_path / "params.yaml").write_bytes(b"some: \xff\xfe")
+    with pytest.raises(InputError, match="expected YAML"):
+        load(Some, "some", tmp_path / "params.yaml")
+
+
+def test_a_missing_file_is_told(tmp_path):
+    with pytest.raises(InputError, match=r"params\.yaml: no such file\. Run from the repository"):
+        load(Some, "some", tmp_path / "params.yaml")
+
+
+def test_a_folder_is_no_file_of_settings(tmp_path):
+    with pytest.raises(InputError, match="expected YAML"):
+        load(Some, "some", tmp_path)

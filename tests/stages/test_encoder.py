@@ -1,0 +1,67 @@
+"""The command `encoder`."""
+
+import shutil
+
+import pytest
+
+from pipeline.images.encoder import Encoder
+
+
+@pytest.fixture
+def run(cleaned, tmp_path):
+    """Settle an encoder in tmp_path / "out"; the weights are looked for in tmp_path."""
+
+    def encoder(tiny=cleaned, **changes):
+        inputs = tiny.raw, tiny.images, tiny.captions, tmp_path, tmp_path / "out"
+        return tiny.run("encoder", *inputs, **changes)
+
+    return encoder
+
+
+def test_compact_is_trained_on_the_captions(encoded):
+    encoder = Encoder.load(encoded.data / "encoder")
+    assert (encoder.spec.network, encoder.spec.side) == ("compact", 32)
+    assert (encoder.spec.features, encoder.spec.source) == (2048, "train")
+
+
+def test_the_same_seed_gives_the_same_bytes(encoded, run, content, tmp_path):
+    assert run().code == 0
+    assert content(tmp_path / "out") == content(encoded.data / "encoder")
+
+
+def test_a_weights_file_is_taken_as_it_is(encoded, run, tmp_path):
+    made = Encoder.load(encoded.data / "encoder")
+    shutil.copyfile(encoded.data / "encoder" / "encoder.weights.h5", tmp_path / "mine.weights.h5")
+    assert run(weights="mine.weights.h5").code == 0
+    again = Encoder.load(tmp_path / "out")
+    assert again.spec.fingerprint == made.spec.fingerprint
+    assert again.spec.source == "mine.weights.h5"
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"weights": "none.h5"}, "no such file"),
+        ({"weights": "imagenet"}, "Received: imagenet"),
+        ({"network": "ResNet50"}, "compact alone"),
+        ({"network": "resnet50"}, "encoder.network"),
+        ({"side": 16}, "encoder.side"),
+    ],
+)
+def test_wrong_settings_are_one_line(run, one_line, tmp_path, changes, told):
+    assert told in one_line(run(**changes))
+    assert not (tmp_path / "out").exists()
+
+
+def test_too_few_pictures_to_train_on_are_one_line(make_tiny, run, one_line, tmp_path):
+    for splits in ({"train": 4}, {"test": 4}):
+        tiny = make_tiny(tmp_path / f"data-{next(iter(splits))}", splits)
+        tiny.run("clean", tiny.data / "ingest" / "captions.parquet", tiny.data / "clean")
+        assert "training pictures" in one_line(run(tiny))
+
+
+def test_a_picture_that_has_changed_is_one_line(make_tiny, run, one_line, tmp_path):
+    tiny = make_tiny(tmp_path / "data", {"train": 24})
+    tiny.run("clean", tiny.data / "ingest" / "captions.parquet", tiny.data / "clean")
+    shutil.copyfile(tiny.raw / "train-00.png", tiny.raw / "train-01.png")
+    assert "train-01.png: has changed since `ingest` saw it" in one_line(run(tiny))

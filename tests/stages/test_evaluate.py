@@ -1,0 +1,107 @@
+"""The command `evaluate`."""
+
+import json
+import shutil
+
+import pytest
+
+from pipeline.evaluation.java import MetricUnavailable
+from pipeline.evaluation.scores import METRICS
+
+
+def run(tiny, out, **changes):
+    data = tiny.data
+    inputs = data / "ingest", tiny.captions, data / "features", data / "train" / "bundle"
+    return tiny.run("evaluate", *inputs, out, **changes)
+
+
+@pytest.fixture(scope="module")
+def evaluated(trained):
+    result = run(trained, trained.data / "evaluate")
+    assert result.code == 0, result.err
+    return trained.data / "evaluate"
+
+
+def read_lines(folder) -> list[dict]:
+    return [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
+
+
+def test_every_official_score_is_there(evaluated):
+    metrics = json.loads((evaluated / "metrics.json").read_text())
+    assert set(METRICS) <= set(metrics)
+    assert metrics["missing"] == {}
+    assert metrics["tokenisation"] == "ptb"
+    assert metrics["pictures"] == 6
+    assert "fact_accuracy" not in metrics  # there are no facts of these pictures
+
+
+def test_each_picture_of_the_split_has_its_candidates_references_and_scores(evaluated):
+    rows = read_lines(evaluated)
+    assert [row["image_id"] for row in rows] == [f"test-{n:02d}" for n in range(6)]
+    for row in rows:
+        assert row["caption"] == row["candidates"][0]["caption"]
+        scores = [candidate["score"] for candidate in row["candidates"]]
+        assert scores == sorted(scores, reverse=True)
+        assert len(row["references"]) == 2
+        assert "cider_d" in row["scores"]
+
+
+def test_the_coco_results_are_what_its_tools_read(evaluated):
+    results = json.loads((evaluated / "coco_results.json").read_text())
+    expected = [
+        {"image_id": row["image_id"], "caption": row["caption"]} for row in read_lines(evaluated)
+    ]
+    assert results == expected
+
+
+def test_a_metric_that_cannot_run_is_told_and_takes_no_other_with_it(
+    trained, evaluated, tmp_path, monkeypatch
+):
+    def no_java(*_):
+        raise MetricUnavailable("no Java here")
+
+    monkeypatch.setattr("pipeline.evaluation.scores.meteor", no_java)
+    assert run(trained, tmp_path).code == 0
+    metrics, whole = (json.loads((f / "metrics.json").read_text()) for f in (tmp_path, evaluated))
+    assert metrics.pop("missing") == {"meteor": "no Java here"}
+    del whole["missing"], whole["meteor"]
+    assert metrics == whole
+    name = "coco_results.json"  # and what is found is the same, byte for byte
+    assert (tmp_path / name).read_bytes() == (evaluated / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"split": "dev"}, "evaluate.split"),
+        ({"beam_width": 0}, "evaluate.beam_width"),
+        ({"length_penalty": -1.0}, "evaluate.length_penalty"),
+    ],
+)
+def test_wrong_settings_are_one_line(trained, one_line, tmp_path, changes, told):
+    assert told in one_line(run(trained, tmp_path / "out", **changes))
+
+
+def test_a_split_without_pictures_is_one_line(trained, make_tiny, one_line, tmp_path):
+    tiny = make_tiny(tmp_path / "data", {"train": 6})
+    data = trained.data
+    others = trained.captions, data / "features", data / "train" / "bundle", tmp_path / "out"
+    result = tiny.run("evaluate", tiny.data / "ingest", *others)
+    assert "split 'test' has no pictures" in one_line(result)
+
+
+def test_pictures_without_features_are_one_line(trained, make_tiny, one_line, tmp_path):
+    tiny = make_tiny(tmp_path / "data", {"test": 8})
+    data = trained.data
+    others = trained.captions, data / "features", data / "train" / "bundle", tmp_path / "out"
+    result = tiny.run("evaluate", tiny.data / "ingest", *others)
+    assert "Received: none of 2, such as test-06" in one_line(result)
+
+
+def test_an_incomplete_bundle_is_one_line(trained, one_line, tmp_path):
+    model = shutil.copytree(trained.data / "train" / "bundle", tmp_path / "bundle")
+    (model / "vocabulary.json").unlink()
+    data = trained.data
+    inputs = data / "ingest", trained.captions, data / "features", model, tmp_path / "out"
+    assert "vocabulary.json: no such file" in one_line(trained.run("evaluate", *inputs))
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,76 @@
+"""The command `features`."""
+
+import json
+import logging
+import shutil
+
+import numpy as np
+import pytest
+
+from pipeline.images.decode import read_square
+from pipeline.images.encoder import Encoder
+from pipeline.images.shards import read_manifest, read_shards
+
+
+def run(tiny, out, **changes):
+    return tiny.run("features", tiny.raw, tiny.images, tiny.data / "encoder", out, **changes)
+
+
+def test_every_picture_has_the_encoder_s_features(featured):
+    encoder = Encoder.load(featured.data / "encoder")
+    known = read_shards(featured.data / "features", encoder.spec.fingerprint)
+    assert known.ids == sorted(known.ids)
+    assert known.values.shape == (42, 2048)
+    manifest = read_manifest(featured.data / "features")
+    assert [shard.rows for shard in manifest.shards] == [16, 16, 10]
+    pixels = [read_square(featured.raw / f"{name}.png", 32, 10**6) for name in known.ids[:16]]
+    np.testing.assert_array_equal(
+        encoder.encode(np.stack(pixels)).astype("float16"), known.values[:16]
+    )
+
+
+@pytest.mark.parametrize("warm", [True, False])
+def test_the_same_bytes_with_and_without_a_warm_cache(featured, content, tmp_path, warm, caplog):
+    if not warm:
+        shutil.rmtree(featured.data / "cache" / "features")
+    with caplog.at_level(logging.INFO):
+        assert run(featured, tmp_path / "out").code == 0
+    assert f"{0 if warm else 42} encoded now" in caplog.text
+    assert content(tmp_path / "out") == content(featured.data / "features")
+
+
+def test_another_format_has_the_same_values(featured, tmp_path):
+    assert run(featured, tmp_path / "out", format="tfrecord", rows_per_shard=50).code == 0
+    encoder = read_manifest(featured.data / "features").encoder
+    one, other = (read_shards(f, encoder) for f in (featured.data / "features", tmp_path / "out"))
+    assert one.ids == other.ids
+    assert np.array_equal(one.values, other.values)
+
+
+@pytest.mark.parametrize("changes", [{"format": "csv"}, {"dtype": "int8"}, {"batch_size": 0}])
+def test_wrong_settings_are_one_line(featured, one_line, tmp_path, changes):
+    assert f"features.{next(iter(changes))}" in one_line(run(featured, tmp_path / "out", **changes))
+
+
+def test_a_missing_encoder_is_one_line(tiny, one_line, tmp_path):
+    result = tiny.run("features", tiny.raw, tiny.images, tmp_path, tmp_path / "out")
+    assert "encoder.json: no such file" in one_line(result)
+
+
+def test_files_of_two_encoders_are_one_line(featured, one_line, tmp_path):
+    folder = shutil.copytree(featured.data / "encoder", tmp_path / "encoder")
+    spec = json.loads((folder / "encoder.json").read_text())
+    (folder / "encoder.json").write_text(json.dumps({**spec, "fingerprint": "0" * 64}))
+    result = featured.run("features", featured.raw, featured.images, folder, tmp_path / "out")
+    assert "do not belong together" in one_line(result)
+
+
+def test_a_picture_that_is_gone_is_one_line_and_nothing_is_written(
+    make_tiny, encoded, one_line, tmp_path
+):
+    tiny = make_tiny(tmp_path / "data", {"train": 20})
+    (tiny.raw / "train-19.png").unlink()
+    encoder, out = encoded.data / "encoder", tmp_path / "out"
+    result = tiny.run("features", tiny.raw, tiny.images, encoder, out)
+    assert "train-19.png" in one_line(result)
+    assert not out.exists()

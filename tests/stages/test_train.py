@@ -1,0 +1,79 @@
+"""The command `train`."""
+
+import json
+import shutil
+
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.captioner import bundle
+from pipeline.images.encoder import Encoder
+
+
+def test_the_bundle_the_metrics_and_the_curves_are_written(trained):
+    folder = trained.data / "train"
+    captioner = bundle.load_captioner(folder / "bundle")
+    assert len(captioner.vocabulary) == 15
+    Encoder.load(folder / "bundle" / bundle.ENCODER)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert sorted(metrics) == ["epoch", "epochs", "loss", "val_cider_d", "val_loss"]
+    assert metrics["epochs"] == 2
+    for name in ("loss", "val_loss", "val_cider_d"):
+        curve = (folder / "curves" / "plots" / "metrics" / f"{name}.tsv").read_text().splitlines()
+        assert curve[0] == f"step\t{name}"
+        assert len(curve) == 3
+
+
+def test_the_checkpoint_is_gone_when_the_bundle_is_there(trained):
+    assert list((trained.data / "cache" / "train").iterdir()) == []
+
+
+def test_the_same_seed_gives_the_same_bytes(trained, train_inputs, content, tmp_path):
+    assert trained.run("train", *train_inputs, tmp_path).code == 0
+    assert content(tmp_path) == content(trained.data / "train")
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"decoder": "transformer"}, "train.decoder"),
+        ({"dropout": 1.0}, "train.dropout"),
+        ({"learning_rate": "1e-3"}, "write 0.001"),
+        ({"lerning_rate": 0.1}, "train.lerning_rate is not a setting"),
+    ],
+)
+def test_wrong_settings_are_one_line(featured, train_inputs, one_line, tmp_path, changes, told):
+    result = featured.run("train", *train_inputs, tmp_path / "out", **changes)
+    assert told in one_line(result)
+    assert not (tmp_path / "out").exists()
+
+
+def test_features_of_another_encoder_are_one_line(featured, train_inputs, one_line, tmp_path):
+    images, captions, words, encoder, features = train_inputs
+    other = shutil.copytree(encoder, tmp_path / "encoder")
+    spec = json.loads((other / "encoder.json").read_text())
+    (other / "encoder.json").write_text(json.dumps({**spec, "fingerprint": "0" * 64}))
+    out = tmp_path / "out"
+    result = featured.run("train", images, captions, words, other, features, out)
+    assert "expected features of the encoder 000000000000" in one_line(result)
+    assert not out.exists()
+
+
+def test_a_split_without_pictures_is_one_line(
+    featured, train_inputs, make_tiny, one_line, tmp_path
+):
+    tiny = make_tiny(tmp_path / "data", {"train": 6})
+    _, captions, *others = train_inputs
+    result = tiny.run("train", tiny.images, captions, *others, tmp_path / "out")
+    assert "split 'val'. Received: 0 pictures" in one_line(result)
+
+
+def test_pictures_without_features_are_one_line(featured, train_inputs, one_line, tmp_path):
+    images, captions, words, encoder, _ = train_inputs
+    known = featured.data / "few"
+    few = tmp_path / "few.parquet"
+    table = pq.read_table(images)
+    pq.write_table(table.slice(0, 20), few)
+    assert featured.run("features", featured.raw, few, encoder, known).code == 0
+    result = featured.run("train", images, captions, words, encoder, known, tmp_path / "out")
+    assert "without features. Run `dvc repro`" in one_line(result)
