@@ -48,14 +48,15 @@ for name in ("inject", "merge"):
     captioner = Captioner(decoder, vocabulary)
     log_probs = keras.ops.log_softmax(decoder((features[:2], tokens)))
     found = captioner.caption(features[:5], search)
-    history = training.fit(
-        captioner, split, split, settings, folder / f"{backend_name}-{name}", lambda metrics: None
-    )
+    trained = []
+    if name == "inject":
+        checkpoint = folder / backend_name
+        training.fit(captioner, split, split, settings, checkpoint, trained.append)
     numbers |= {
         f"{name} log_probs": keras.ops.convert_to_numpy(log_probs),
         f"{name} beam": [[caption.log_prob for caption in picture] for picture in found],
         f"{name} words": [[caption.text for caption in picture] for picture in found],
-        f"{name} trained": [history.epochs[0][key] for key in ("loss", "val_loss", "val_cider_d")],
+        f"{name} trained": [list(metrics.values()) for metrics in trained],
     }
 np.savez(folder / f"{backend_name}.npz", **{key: np.array(value) for key, value in numbers.items()})
 '''

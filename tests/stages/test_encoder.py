@@ -61,7 +61,7 @@ def test_too_few_pictures_to_train_on_are_one_line(make_tiny, run, one_line, tmp
 
 
 def test_a_picture_that_has_changed_is_one_line(make_tiny, run, one_line, tmp_path):
-    tiny = make_tiny(tmp_path / "data", {"train": 24})
+    tiny = make_tiny(tmp_path / "data", {"train": 36})
     tiny.run("clean", tiny.data / "ingest" / "captions.parquet", tiny.data / "clean")
     shutil.copyfile(tiny.raw / "train-00.png", tiny.raw / "train-01.png")
     assert "train-01.png: has changed since `ingest` saw it" in one_line(run(tiny))

@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 from keras import ops
 
-from pipeline.captioner.decoders.base import NEVER, Decoder, DecoderSettings
+from pipeline.captioner.decoders.base import Decoder, DecoderSettings
 from pipeline.captioner.decoders.find import DECODERS, build
-from pipeline.text.marks import START
+from pipeline.text.marks import PAD, START, UNKNOWN
 
 WORDS, WIDTH = 12, 5  # vocabulary and features
+NEVER = (PAD, START, UNKNOWN)
 pytestmark = pytest.mark.parametrize("name", sorted(DECODERS))
 
 
@@ -102,6 +103,7 @@ def test_gradients_reach_every_weight(decoder):
         loss = ops.mean(ops.log_softmax(decoder((features, tokens)))[:, :, 5])
     names = [weight.path for weight in decoder.trainable_weights]
     values = [weight.value for weight in decoder.trainable_weights]
+    assert all(layer.built for layer in decoder.layers), "a layer is not used"
     for path, gradient in zip(names, tape.gradient(loss, values), strict=True):
         assert gradient is not None, path
         assert np.abs(numbers(tf.convert_to_tensor(gradient))).max() > 0, path

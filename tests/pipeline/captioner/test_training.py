@@ -129,6 +129,18 @@ def test_killed_and_continued_is_as_undisturbed(short, train, train_settings, tm
     assert told == history.epochs  # those before the kill are told too
 
 
+def test_every_epoch_has_an_order_of_its_own(train, train_settings, tmp_path, monkeypatch):
+    begun = []
+    begin = training.Batches.begin
+    monkeypatch.setattr(
+        training.Batches,
+        "begin",
+        lambda batches, epoch: begun.append(epoch) or begin(batches, epoch),
+    )
+    train(train_settings(epochs=2), tmp_path / "state")
+    assert begun == [0, 1]
+
+
 def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-200])
 
