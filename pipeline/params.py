@@ -17,7 +17,7 @@ from pipeline.errors import InputError
 class Settings(BaseModel):
     """Base of all settings classes: closed (a misspelt key is an error), strict and frozen."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 SettingsClass = TypeVar("SettingsClass", bound=Settings)

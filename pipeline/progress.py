@@ -22,6 +22,7 @@ class Progress:
         self.stream = stream if stream is not None else sys.stderr
         self.terminal = self.stream.isatty()
         self.done = self.skipped = 0
+        self.told_at = -1
         self.remark = ""
         self.began = self.told = time.monotonic()
 
@@ -53,7 +54,8 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._tell(end="\n")
+        if self.terminal or self.done != self.told_at:  # a log has that line already
+            self._tell(end="\n")
 
     def _tell(self, end: str) -> None:
         elapsed = time.monotonic() - self.began
@@ -67,6 +69,7 @@ class Progress:
         line = ", ".join(parts)
         self.stream.write((f"{line[:WIDTH]:{WIDTH}}" if self.terminal else line) + end)
         self.stream.flush()
+        self.told_at = self.done
 
 
 def _clock(seconds: float) -> str:

@@ -53,8 +53,9 @@ def _train(raw: Path, images: pa.Table, captions: pa.Table, settings: EncoderSet
     if not labels:
         raise InputError(
             "encoder: expected training pictures whose captions share words, to train on. "
-            f"Received: {len(train)} training pictures, no word in 5 of them that is not in nearly "
-            "all. Use more pictures, or an encoder.network with weights: imagenet"
+            f"Received: {len(train)} training pictures, no word in {train_encoder.MIN_PICTURES} of "
+            "them that tells one from another. Use more pictures, or an encoder.network with "
+            "weights: imagenet"
         )
     log.info("encoder: learns %d words and pairs of words, such as %s", len(labels), labels[:5])
 

@@ -6,14 +6,15 @@ targets  [7 9 2 0]
 weights  [1 1 1 0]     from the targets: the end is learned; padding and unknown words are not
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import keras
 import numpy as np
 
 from pipeline.text.marks import PAD, UNKNOWN
+
+# ((features (b, f), inputs (b, t)), targets (b, t), weights (b, t))
+Batch = tuple[tuple[np.ndarray, np.ndarray], np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,8 @@ def shift(tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return inputs, targets, weights
 
 
-class Batches(keras.utils.PyDataset):
-    """Batches of captions with their pictures' features, drawn anew for every epoch.
+class Batches:
+    """Batches of captions with their pictures' features: a sequence, drawn anew for every epoch.
 
     The order of an epoch depends on the seed and the epoch's number alone, so a training that
     continues at epoch 7 sees what an undisturbed one would have seen.
@@ -67,7 +68,6 @@ class Batches(keras.utils.PyDataset):
     def __init__(
         self, captions: Captions, features: np.ndarray, batch_size: int, seed: int
     ) -> None:
-        super().__init__()
         self.captions, self.features = captions, features
         self.batch_size, self.seed = batch_size, seed
         self.lengths = np.array([len(ids) for ids in captions.tokens])
@@ -76,7 +76,10 @@ class Batches(keras.utils.PyDataset):
     def __len__(self) -> int:
         return len(self.order)
 
-    def __getitem__(self, index: int) -> tuple[Any, np.ndarray, np.ndarray]:
+    def __iter__(self) -> Iterator[Batch]:
+        return (self[index] for index in range(len(self)))
+
+    def __getitem__(self, index: int) -> Batch:
         """Return ((features (b, f), inputs (b, t)), targets (b, t), weights (b, t))."""
         rows = self.order[index]
         inputs, targets, weights = shift(pad([self.captions.tokens[row] for row in rows]))
@@ -97,18 +100,4 @@ class Batches(keras.utils.PyDataset):
         rows = rng.permutation(len(self.captions))
         rows = rows[np.argsort(self.lengths[rows], kind="stable")]
         batches = np.split(rows, range(self.batch_size, len(rows), self.batch_size))
-        batches = [batches[number] for number in rng.permutation(len(batches))]
-        return self._two_lengths_first(batches)
-
-    def _two_lengths_first(self, batches: list[np.ndarray]) -> list[np.ndarray]:
-        """Let the first two batches differ in length, if any two do.
-
-        Under TensorFlow, Keras reads the shapes of an epoch off its first two batches: were these
-        equally long, it would stop at the first batch that is not.
-        """
-        longest = [self.lengths[rows].max() for rows in batches]
-        for number, length in enumerate(longest):
-            if length != longest[0]:
-                batches.insert(1, batches.pop(number))
-                break
-        return batches
+        return [batches[number] for number in rng.permutation(len(batches))]

@@ -123,7 +123,7 @@ def fit(
                 break
             batches.begin(epoch)
             _reseed_dropout(decoder, settings.seed, epoch)
-            loss = _run_epoch(decoder, batches, epoch, progress)
+            loss = _run_epoch(decoder, batches, progress)
             metrics = {"loss": loss, **validation.metrics()}
             is_best = history.add(metrics)
             state.keep(history, is_best)
@@ -158,17 +158,13 @@ def _compile(decoder: Decoder, steps_per_epoch: int, settings: TrainSettings) ->
     decoder.optimizer.build(decoder.trainable_variables)
 
 
-def _run_epoch(decoder: Decoder, batches: Batches, epoch: int, progress: Progress) -> float:
+def _run_epoch(decoder: Decoder, batches: Batches, progress: Progress) -> float:
     """Train one epoch; return the mean loss of its batches, in nats a word."""
-    told = keras.callbacks.LambdaCallback(
-        on_train_batch_end=lambda batch, logs: progress.advance(
-            batches.words(batch), f"loss {logs['loss']:.3f}"
-        )
-    )
-    history = decoder.fit(
-        batches, initial_epoch=epoch, epochs=epoch + 1, shuffle=False, verbose=0, callbacks=[told]
-    )
-    return float(history.history["loss"][-1])
+    decoder.reset_metrics()  # the loss that Keras returns is the mean since then
+    for number, (inputs, targets, weights) in enumerate(batches):
+        logs = decoder.train_on_batch(inputs, targets, weights, return_dict=True)
+        progress.advance(batches.words(number), f"loss {logs['loss']:.3f}")
+    return float(logs["loss"])
 
 
 def _reseed_dropout(decoder: Decoder, seed: int, epoch: int) -> None:
@@ -191,10 +187,13 @@ class _Validation:
 
     def metrics(self) -> dict[str, float]:
         """Tell the teacher-forced loss, in nats a word, and CIDEr-D of greedy captions."""
-        loss = self.captioner.decoder.evaluate(self.batches, verbose=0)
+        decoder = self.captioner.decoder
+        decoder.reset_metrics()
+        for inputs, targets, weights in self.batches:
+            logs = decoder.test_on_batch(inputs, targets, weights, return_dict=True)
         best = self.captioner.caption(self.val.features, self.search)
         cider = self.scorer.score([captions[0].words for captions in best])
-        return {"val_loss": float(loss), "val_cider_d": float(np.mean(cider))}
+        return {"val_loss": float(logs["loss"]), "val_cider_d": float(np.mean(cider))}
 
 
 class _State:

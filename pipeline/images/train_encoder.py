@@ -106,8 +106,7 @@ def fit(
     model(pictures[:1])
     share = np.clip(wanted.mean(axis=0), 1e-4, 1 - 1e-4)
     head.bias.assign(np.log(share / (1 - share)))  # begin at each label's own frequency
-    data = _Pictures(pictures, wanted, settings.batch_size, settings.seed)
-    steps = len(data) * settings.epochs
+    steps = settings.epochs * -(-len(pictures) // settings.batch_size)
     rate = keras.optimizers.schedules.CosineDecay(
         0.1 * settings.learning_rate,
         steps,
@@ -122,34 +121,23 @@ def fit(
     )
     with Progress("encoder", settings.epochs * len(pictures), "pictures") as progress:
         for epoch in range(settings.epochs):
-            history = model.fit(
-                data, initial_epoch=epoch, epochs=epoch + 1, shuffle=False, verbose=0
-            )
-            progress.advance(len(pictures), f"loss {history.history['loss'][-1]:.4f}")
+            model.reset_metrics()  # the loss that Keras returns is the mean since then
+            rng = np.random.default_rng([settings.seed, epoch])
+            for rows in _batches(len(pictures), settings.batch_size, rng):
+                moved = _moved(pictures[rows], rng)
+                logs = model.train_on_batch(moved, wanted[rows], return_dict=True)
+                progress.advance(len(rows), f"loss {logs['loss']:.4f}")
 
 
-class _Pictures(keras.utils.PyDataset):
-    """Shuffled batches, each picture moved by up to 4 pixels so that none is learned by heart."""
+def _batches(number: int, size: int, rng: np.random.Generator) -> list[np.ndarray]:
+    """Shuffle the rows 0 to `number` and cut them into batches."""
+    return np.split(rng.permutation(number), range(size, number, size))
 
-    def __init__(self, pictures: np.ndarray, wanted: np.ndarray, size: int, seed: int) -> None:
-        super().__init__()
-        self.pictures, self.wanted, self.size, self.seed = pictures, wanted, size, seed
-        self.epoch = 0
 
-    def __len__(self) -> int:
-        return -(-len(self.pictures) // self.size)
-
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        order = np.random.default_rng([self.seed, self.epoch]).permutation(len(self.pictures))
-        rows = order[index * self.size : (index + 1) * self.size]
-        rng = np.random.default_rng([self.seed, self.epoch, index])
-        pictures = self.pictures[rows]
-        for number, (down, right) in enumerate(rng.integers(-4, 5, (len(rows), 2))):
-            pictures[number] = _shift(pictures[number], int(down), int(right))
-        return pictures, self.wanted[rows]
-
-    def on_epoch_end(self) -> None:
-        self.epoch += 1
+def _moved(pictures: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Move each picture (b, h, w, c) by up to 4 pixels, so that none is learned by heart."""
+    moves = rng.integers(-4, 5, (len(pictures), 2)).tolist()
+    return np.stack([_shift(picture, *move) for picture, move in zip(pictures, moves, strict=True)])
 
 
 def _shift(picture: np.ndarray, down: int, right: int) -> np.ndarray:

@@ -93,16 +93,6 @@ def test_batches_do_not_come_in_the_order_of_their_lengths():
     assert longest != sorted(longest)
 
 
-@given(lengths=st.lists(st.integers(1, 4), min_size=2, max_size=30), epoch=st.integers(0, 20))
-@settings(deadline=None)
-def test_the_first_two_batches_differ_in_length_if_any_two_do(lengths, epoch):
-    """Keras takes what they have in common for the shape of all."""
-    batches = batches_of(lengths, 2)
-    batches.begin(epoch)
-    longest = [batches[index][1].shape[1] for index in range(len(batches))]
-    assert len(set(longest[:2])) == len(set(longest)) or longest[0] != longest[1]
-
-
 def test_half_precision_features_reach_the_model_as_float32():
     batches = Batches(some_captions([2, 3]), np.ones((1, 4), "float16"), 2, seed=0)
     (pictures, _), _, _ = batches[0]
