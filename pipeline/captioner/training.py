@@ -159,12 +159,30 @@ def _compile(decoder: Decoder, steps_per_epoch: int, settings: TrainSettings) ->
 
 
 def _run_epoch(decoder: Decoder, batches: Batches, progress: Progress) -> float:
-    """Train one epoch; return the mean loss of its batches, in nats a word."""
-    decoder.reset_metrics()  # the loss that Keras returns is the mean since then
+    """Train one epoch; return its mean loss, in nats a word."""
+    loss = _Mean()
     for number, (inputs, targets, weights) in enumerate(batches):
         logs = decoder.train_on_batch(inputs, targets, weights, return_dict=True)
-        progress.advance(batches.words(number), f"loss {logs['loss']:.3f}")
-    return float(logs["loss"])
+        loss.add(float(logs["loss"]), float(weights.sum()))
+        progress.advance(batches.words(number), f"loss {loss.value:.3f}")
+    return loss.value
+
+
+class _Mean:
+    """Mean of the batches' losses, each of which is a mean over the batch's words."""
+
+    def __init__(self) -> None:
+        self.total = self.words = 0.0
+
+    def add(self, loss: float, words: float) -> None:
+        """Count a batch."""
+        self.total += loss * words
+        self.words += words
+
+    @property
+    def value(self) -> float:
+        """The mean so far, in nats a word."""
+        return self.total / self.words if self.words else 0.0
 
 
 def _reseed_dropout(decoder: Decoder, seed: int, epoch: int) -> None:
@@ -187,13 +205,13 @@ class _Validation:
 
     def metrics(self) -> dict[str, float]:
         """Tell the teacher-forced loss, in nats a word, and CIDEr-D of greedy captions."""
-        decoder = self.captioner.decoder
-        decoder.reset_metrics()
+        loss = _Mean()
         for inputs, targets, weights in self.batches:
-            logs = decoder.test_on_batch(inputs, targets, weights, return_dict=True)
+            logs = self.captioner.decoder.test_on_batch(inputs, targets, weights, return_dict=True)
+            loss.add(float(logs["loss"]), float(weights.sum()))
         best = self.captioner.caption(self.val.features, self.search)
         cider = self.scorer.score([captions[0].words for captions in best])
-        return {"val_loss": float(logs["loss"]), "val_cider_d": float(np.mean(cider))}
+        return {"val_loss": loss.value, "val_cider_d": float(np.mean(cider))}
 
 
 class _State:

@@ -121,7 +121,6 @@ def fit(
     )
     with Progress("encoder", settings.epochs * len(pictures), "pictures") as progress:
         for epoch in range(settings.epochs):
-            model.reset_metrics()  # the loss that Keras returns is the mean since then
             rng = np.random.default_rng([settings.seed, epoch])
             for rows in _batches(len(pictures), settings.batch_size, rng):
                 moved = _moved(pictures[rows], rng)

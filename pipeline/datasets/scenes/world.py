@@ -17,7 +17,7 @@ from pipeline.datasets.scenes.scene import (
     Thing,
 )
 
-COUNTS = (0.35, 0.35, 0.20, 0.10)  # chance of 1, 2, 3 and 4 things
+COUNTS = (0.50, 0.33, 0.12, 0.05)  # chance of 1, 2, 3 and 4 things
 BIG = (0.44, 0.52)  # square root of a box's area; the least big thing is 1.8 times
 SMALL = (0.225, 0.245)  # as wide as the greatest small one
 BIG_CHANCE = (0.55, 0.50, 0.34, 0.22)  # by the number of things: many big ones find no room
