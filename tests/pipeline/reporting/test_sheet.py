@@ -1,0 +1,38 @@
+"""The sheet shows every picture, with its texts inside its cell."""
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFont
+
+from pipeline.reporting.sheet import GAP, LINES, SIDE, Entry, _wrapped, draw_sheet
+
+
+def entries(folder, colours):
+    made = []
+    for colour in colours:
+        path = folder / f"{colour}.png"
+        Image.new("RGB", (300, 200), colour).save(path)
+        made.append(Entry(path, "a dog " * 30, "a person: a cat"))
+    return made
+
+
+def test_every_picture_is_shown_in_its_place(tmp_path):
+    sheet = draw_sheet(entries(tmp_path, ["red", "green", "blue"]), columns=2)
+    pixels = np.asarray(sheet)
+    step = SIDE + GAP
+    assert pixels[GAP + 5, GAP + 5].tolist() == [255, 0, 0]
+    assert pixels[GAP + 5, GAP + step + 5].tolist() == [0, 128, 0]
+    assert pixels[sheet.height // 2 + GAP + 5, GAP + 5].tolist() == [0, 0, 255]
+
+
+def test_long_texts_are_cut_and_stay_below_their_picture(tmp_path):
+    sheet = np.asarray(draw_sheet(entries(tmp_path, ["red"]), columns=4))
+    assert (sheet[:, -GAP:] == 255).all()
+    lines = _wrapped("a dog " * 30, ImageFont.load_default(13), lines=LINES // 2)
+    assert len(lines) == LINES // 2
+    assert lines[-1].endswith("…")
+
+
+def test_no_pictures_is_an_error():
+    with pytest.raises(ValueError, match="Received: none"):
+        draw_sheet([], columns=2)
