@@ -35,6 +35,7 @@ TINY = {
     "train": {"units": 8, "embedding": 8, "epochs": 1, "batch_size": 16},
     "evaluate": {"beam_width": 2},
 }
+COMMIT = ("git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-q")
 MAKE_WEIGHTS = """
 import sys
 from pipeline.images.networks import NETWORKS
@@ -80,6 +81,7 @@ def copy(tmp_path_factory, module_environment) -> Copy:
             shutil.copy(source, target)
     made = Copy(root)
     made.run("git", "init", "-q")
+    made.run(*COMMIT, "--allow-empty", "-m", "begin")  # as a clone has one, and DVCLive needs one
     for section, values in TINY.items():
         made.set(section, **values)
     made.run(sys.executable, "-m", "stages.sample", RAW)
@@ -160,12 +162,11 @@ def test_ten_pictures_more_are_the_only_ones_encoded(copy):
 
 
 def test_metrics_of_two_commits_can_be_compared(copy):
-    commit = ("git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qam")
     copy.run("git", "add", "-A")
-    copy.run(*commit, "one")
+    copy.run(*COMMIT, "-am", "one")
     copy.set("evaluate", beam_width=1)
     copy.repro()
-    copy.run(*commit, "two")
+    copy.run(*COMMIT, "-am", "two")
     for kind, expected in (("metrics", "cider_d"), ("params", "beam_width"), ("plots", "file://")):
         told = copy.run(sys.executable, "-m", "dvc", kind, "diff", "HEAD~1")
         assert expected in told, told

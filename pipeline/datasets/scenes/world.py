@@ -19,7 +19,7 @@ from pipeline.datasets.scenes.scene import (
 
 COUNTS = (0.50, 0.33, 0.12, 0.05)  # chance of 1, 2, 3 and 4 things
 BIG = (0.44, 0.52)  # square root of a box's area; the least big thing is 1.8 times
-SMALL = (0.225, 0.245)  # as wide as the greatest small one
+SMALL = (0.225, 0.244)  # as wide as the greatest small one
 BIG_CHANCE = (0.55, 0.50, 0.34, 0.22)  # by the number of things: many big ones find no room
 ALIKE = (0.0, 0.40, 0.55, 0.60)  # chance that some things are of one kind, by their number
 SAME_COLOUR, SAME_SIZE = 0.6, 0.8  # chance of either in things of one kind
@@ -52,7 +52,7 @@ SURFACE_KINDS = {  # what may be on each background, apart from what is in the s
 SKY_CHANCE = {"grass": 0.25, "sand": 0.25, "snow": 0.25, "water": 0.4}
 MARGIN = 0.03  # of the picture that every box leaves free
 FEET = 0.68  # highest place for the foot of a thing; the horizon is above it
-SKY_ENDS = 0.60  # lowest place for the lower edge of a thing in the sky
+SKY_ENDS = 0.62  # lowest place for the lower edge of a thing in the sky
 MOST_HIDDEN = 0.22  # part of a thing that another may cover
 MOST_TOUCHING = 0.06  # the same where one is in the sky or both have one colour: hard to tell apart
 PLACES_TRIED, SCENES_TRIED = 40, 12
@@ -104,6 +104,8 @@ def _kind(background: str, rng: np.random.Generator) -> str:
 def _box_of(kind: str, size: str, rng: np.random.Generator) -> Box:
     scale = rng.uniform(*(BIG if size == "big" else SMALL))
     aspect = ASPECTS[kind] * rng.uniform(0.93, 1.07)
+    if kind in SKY_KINDS:  # what is tall must still find room above the ground
+        scale = min(scale, (SKY_ENDS - MARGIN) * aspect**0.5)
     return (0.0, 0.0, float(scale * aspect**0.5), float(scale / aspect**0.5))
 
 
