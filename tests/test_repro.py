@@ -167,6 +167,10 @@ def test_metrics_of_two_commits_can_be_compared(copy):
     copy.set("evaluate", beam_width=1)
     copy.repro()
     copy.run(*COMMIT, "-am", "two")
-    for kind, expected in (("metrics", "cider_d"), ("params", "beam_width"), ("plots", "file://")):
+    for kind, expected in (
+        ("metrics", "evaluate/metrics.json"),
+        ("params", "beam_width"),
+        ("plots", "file://"),
+    ):
         told = copy.run(sys.executable, "-m", "dvc", kind, "diff", "HEAD~1")
         assert expected in told, told
