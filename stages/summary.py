@@ -29,7 +29,7 @@ def summary(
     evaluated: Annotated[Path, typer.Argument(help="What `evaluate` wrote.")] = Path(
         "data/evaluate"
     ),
-    examples: Annotated[int, typer.Option(help="Pictures shown with their captions.")] = 3,
+    examples: Annotated[int, typer.Option(min=1, help="Pictures shown with their captions.")] = 3,
 ) -> None:
     """Print the scores and a few captions with their references."""
     path = evaluated / "metrics.json"
