@@ -7,8 +7,9 @@ the reason is written down.
 """
 
 import importlib
+import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -19,16 +20,17 @@ NAMES = ("features", "training", "search", "cider", "repro")
 RESULTS = Path(__file__).with_name("results.json")
 
 
-def main() -> None:
-    """Measure, print and write."""
-    results: dict[str, Any] = {"machine": machine()}
-    for name in NAMES:
+def main(names: Annotated[list[str] | None, typer.Argument(help="Which; all.")] = None) -> None:
+    """Measure, print, and write after each; figures of benchmarks not named stay as they are."""
+    results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    results["machine"] = machine()
+    for name in names or NAMES:
         try:
             results[name] = importlib.import_module(f"benchmarks.{name}").measure()
         except RuntimeError as error:
             results[name] = {"left_out": str(error)}
         tell({name: results[name]})
-    write_json(RESULTS, results)
+        write_json(RESULTS, results)
 
 
 def tell(results: dict[str, dict[str, Any]]) -> None:
@@ -41,4 +43,4 @@ def tell(results: dict[str, dict[str, Any]]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

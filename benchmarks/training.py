@@ -29,7 +29,7 @@ class _LastWord(keras.Model):
     """The same decoder as tutorials use it: words so far -> scores of the next one."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(name="last_word")
         self.inject = build(SHAPE, WORDS, (FEATURES,))
 
     def call(self, inputs: tuple[Tensor, Tensor], training: bool = False) -> Tensor:
