@@ -2,12 +2,15 @@
 
 import hashlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+BLOCK = 1 << 20  # bytes read at once
 
 
 @contextmanager
@@ -60,7 +63,16 @@ def write_json_lines(path: Path, rows: list[dict[str, Any]]) -> None:
     write_text(path, "".join(line + "\n" for line in lines))
 
 
-def sha256_of(path: Path) -> str:
-    """Hash a file's bytes, as 64 hexadecimal digits, in constant memory."""
+def sha256_of(path: Path, offset: int = 0, length: int | None = None) -> str:
+    """Hash a file's bytes, or `length` of them from `offset` on, as 64 hexadecimal digits.
+
+    Memory is constant. A file that ends before `length` gives the hash of what there is.
+    """
+    digest = hashlib.sha256()
+    left = math.inf if length is None else length
     with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        stream.seek(offset)
+        while left > 0 and (block := stream.read(int(min(BLOCK, left)))):
+            digest.update(block)
+            left -= len(block)
+    return digest.hexdigest()

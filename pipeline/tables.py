@@ -23,11 +23,13 @@ IMAGES = pa.schema(
         pa.field("image_id", pa.string(), nullable=False),
         pa.field("split", pa.string(), nullable=False),  # one of SPLITS
         pa.field("path", pa.string(), nullable=False),  # relative to the raw folder, with /
-        pa.field("sha256", pa.string(), nullable=False),  # of the file's bytes
+        pa.field("offset", pa.int64(), nullable=False),  # of its first byte in that file
+        pa.field("bytes", pa.int64(), nullable=False),
+        pa.field("sha256", pa.string(), nullable=False),  # of these bytes
         pa.field("width", pa.int32(), nullable=False),  # pixels, as stored
         pa.field("height", pa.int32(), nullable=False),
         pa.field("mode", pa.string(), nullable=False),  # Pillow's: RGB, L, CMYK, ...
-        pa.field("bytes", pa.int64(), nullable=False),
+        pa.field("dhash", pa.string(), nullable=False),  # what it looks like (images/decode.py)
     ]
 )
 CAPTIONS = pa.schema(
@@ -59,8 +61,13 @@ Row = Mapping[str, Any]
 
 def write_rows(path: Path, rows: Sequence[Row], schema: pa.Schema, sort_by: Sequence[str]) -> None:
     """Write rows as Parquet, sorted, so that equal rows give equal bytes."""
-    ordered = sorted(rows, key=lambda row: tuple(row[name] for name in sort_by))
-    write_table(path, pa.Table.from_pylist(ordered, schema=schema))
+    columns = [
+        pa.array([row[name] for row in rows], kind)
+        for name, kind in zip(schema.names, schema.types, strict=True)
+    ]
+    table = pa.table(columns, schema=schema)
+    # Arrow sorts texts by their UTF-8 bytes, which is the order of Python's own.
+    write_table(path, table.sort_by([(name, "ascending") for name in sort_by]))
 
 
 def write_table(path: Path, table: pa.Table) -> None:

@@ -54,6 +54,8 @@ def tell(ingested: Ingested) -> None:
     pictures = Counter(split_of.values())
     captions = Counter(split_of[row["image_id"]] for row in ingested.captions)
     log.info("layout: %s", ingested.layout)
+    if ingested.hashed_splits:
+        log.info("split by a hash of the picture's id: %s", ", ".join(ingested.hashed_splits))
     for split in SPLITS:
         log.info("%s: %s pictures, %s captions", split, pictures[split], captions[split])
     left_out = Counter((row["reason"], row["kind"]) for row in ingested.dropped)

@@ -2,14 +2,31 @@
 
 from pathlib import Path
 
+from pipeline.datasets.coco import COCO
 from pipeline.datasets.flickr8k import FLICKR8K
+from pipeline.datasets.flickr8k_kaggle import FLICKR8K_KAGGLE
+from pipeline.datasets.flickr30k import FLICKR30K
+from pipeline.datasets.flickr30k_kaggle import FLICKR30K_KAGGLE
+from pipeline.datasets.karpathy import KARPATHY
 from pipeline.datasets.layout import Layout
 from pipeline.datasets.table import TABLE
+from pipeline.datasets.tfds_layout import TFDS
+from pipeline.datasets.webdataset import WEBDATASET
 from pipeline.errors import InputError
 
 AUTO = "auto"
 # From the most particular to the most general: the first that recognises the folder reads it.
-LAYOUTS: tuple[Layout, ...] = (FLICKR8K, TABLE)
+LAYOUTS: tuple[Layout, ...] = (
+    KARPATHY,  # before those whose pictures it lists: who adds its file wants its splits
+    COCO,
+    FLICKR8K,
+    FLICKR8K_KAGGLE,
+    FLICKR30K,
+    FLICKR30K_KAGGLE,
+    TFDS,
+    WEBDATASET,
+    TABLE,
+)
 NAMES_TOLD = 10
 
 

@@ -1,12 +1,14 @@
 """From a folder of pictures and lists to the tables that all other stages read.
 
 1. The layout's reader says what the lists say (`layout.Listing`).
-2. Pictures without captions are dropped; the others are put into a split where they have none.
+2. Pictures without captions are dropped, but for those that are meant to have none; the others
+   are put into a split where they have none.
 3. Every picture is opened, decoded and hashed, on all cores; bad ones are dropped, and their
    captions with them.
 4. `problem` tells whether what is left is fit to be used.
 
-Nothing is lost silently: pictures + captions + dropped rows are all that the lists hold.
+Nothing is lost silently: pictures + captions + dropped rows that are not "repaired" are all that
+the lists hold.
 Time: 7,000 photographs of 224 x 224 take 1.7 s of processor time, shared by all cores.
 """
 
@@ -17,7 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -28,6 +30,7 @@ from pipeline.datasets.facts_file import add_facts
 from pipeline.datasets.find import find_layout
 from pipeline.datasets.layout import (
     BY_CHOICE,
+    RESTVAL,
     DroppedRow,
     ListedImage,
     Listing,
@@ -36,11 +39,12 @@ from pipeline.datasets.layout import (
 )
 from pipeline.datasets.splits import split_of
 from pipeline.errors import InputError
-from pipeline.images.decode import PictureError, PictureFacts, inside, inspect
+from pipeline.images.decode import PictureError, PictureFacts, Span, inside, inspect
 from pipeline.params import Settings
 from pipeline.progress import Progress
 from pipeline.tables import SPLITS
 
+Place = tuple[str, Span | None]  # a path in the raw folder, and where in that file
 CHUNK = 64  # pictures handed to a process at once
 FEW = 256  # pictures up to which starting processes costs more than it saves
 
@@ -50,9 +54,22 @@ class IngestSettings(Settings):
 
     # The data set's folder. Not read by the code: dvc.yaml hands ${ingest.folder} to the command.
     folder: str
-    format: Literal["auto", "flickr8k", "table"]  # the layout; auto looks at what is there
-    val_share: float = Field(ge=0, lt=1)  # of the pictures, where the data set has no splits
+    # The layout; auto looks at what is there. The same names as in find.LAYOUTS.
+    format: Literal[
+        "auto",
+        "karpathy",
+        "coco",
+        "flickr8k",
+        "flickr8k_kaggle",
+        "flickr30k",
+        "flickr30k_kaggle",
+        "tfds",
+        "webdataset",
+        "table",
+    ]
+    val_share: float = Field(ge=0, lt=1)  # of the pictures, where the data set has no such split
     test_share: float = Field(ge=0, lt=1)
+    restval: Literal["train", "leave_out"]  # what becomes of Karpathy's fourth split
     max_dropped: float = Field(ge=0, le=1)  # share of pictures and captions lost that stops the run
     max_pixels: int = Field(gt=0)  # width x height above which a picture is not decoded
 
@@ -67,9 +84,10 @@ class IngestSettings(Settings):
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
-    """Rows of the four tables (schemas: pipeline/tables.py), and the layout they were read in."""
+    """Rows of the four tables (schemas: pipeline/tables.py), and how they were read."""
 
     layout: str
+    hashed_splits: list[str]  # those that the data set lacks, so that they were taken by hash
     images: list[dict[str, Any]]
     captions: list[dict[str, Any]]
     dropped: list[DroppedRow]
@@ -88,25 +106,55 @@ def ingest(raw: Path, settings: IngestSettings) -> Ingested:
     _refuse_shared_ids(raw, listing.images)
     add_facts(raw, listing)
     dropped = listing.dropped
-    captioned = {caption.image_id for caption in listing.captions}
-    bare = [image for image in listing.images if image.image_id not in captioned]
-    dropped += [_dropped_image(image, "no_captions") for image in bare]
+    asked = []
+    captioned = {caption.image_id for caption in listing.captions} | listing.uncaptioned
+    for image in assign_splits(listing, settings):
+        if image.split == RESTVAL:
+            dropped.append(_dropped_image(image, "restval"))
+        elif image.image_id not in captioned:
+            dropped.append(_dropped_image(image, "no_captions"))
+        else:
+            asked.append(image)
 
     images = []
-    asked = [image for image in listing.images if image.image_id in captioned]
     for image, found in zip(asked, _look_at(raw, asked, settings.max_pixels), strict=True):
         if isinstance(found, PictureFacts):
-            images.append(_image_row(image, found, settings))
+            images.append(_image_row(image, found))
         else:
             dropped.append(_dropped_image(image, found))
     kept = {row["image_id"] for row in images}
     return Ingested(
         layout=layout.name,
+        hashed_splits=[split for split in SPLITS if split not in _own_splits(listing)],
         images=images,
         captions=_caption_rows(listing, kept),
         dropped=dropped,
         facts=[{"image_id": i, "facts": text} for i, text in listing.facts.items() if i in kept],
     )
+
+
+def assign_splits(listing: Listing, settings: IngestSettings) -> list[ListedImage]:
+    """Put every picture into a split; what the data set's own lists say is kept.
+
+    Where they have no splits at all, or lack val or test, that split is taken from the rest
+    (else from train) by a hash of the picture's id (`splits.py`).
+    """
+    images = listing.images
+    if settings.restval == "train":
+        images = [replace(i, split="train") if i.split == RESTVAL else i for i in images]
+    there = _own_splits(listing)
+    val = 0.0 if "val" in there else settings.val_share
+    test = 0.0 if "test" in there else settings.test_share
+    return [
+        replace(image, split=split_of(image.image_id, val, test))
+        if image.split in (None, "train") and (val or test or image.split is None)
+        else image
+        for image in images
+    ]
+
+
+def _own_splits(listing: Listing) -> set[str | None]:
+    return {image.split for image in listing.images} | listing.splits
 
 
 def problem(ingested: Ingested, settings: IngestSettings, told_in: Path) -> str | None:
@@ -153,8 +201,8 @@ def _look_at(
     raw: Path, images: list[ListedImage], max_pixels: int
 ) -> Iterator[PictureFacts | Reason]:
     """Yield what is found of each picture, in the order given."""
-    paths = [image.path for image in images]
-    chunks = [paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK)]
+    places = [(image.path, image.span) for image in images]
+    chunks = [places[start : start + CHUNK] for start in range(0, len(places), CHUNK)]
     look = partial(_look_at_chunk, raw, max_pixels)
     with Progress("ingest", total=len(images), unit="pictures") as progress:
         for found in map(look, chunks) if len(images) <= FEW else _on_all_cores(look, chunks):
@@ -162,23 +210,25 @@ def _look_at(
             yield from found
 
 
-def _look_at_chunk(raw: Path, max_pixels: int, paths: list[str]) -> list[PictureFacts | Reason]:
-    return [_look_at_one(raw, max_pixels, path) for path in paths]
+def _look_at_chunk(raw: Path, max_pixels: int, places: list[Place]) -> list[PictureFacts | Reason]:
+    return [_look_at_one(raw, max_pixels, *place) for place in places]
 
 
-def _look_at_one(raw: Path, max_pixels: int, path: str) -> PictureFacts | Reason:
+def _look_at_one(raw: Path, max_pixels: int, path: str, span: Span | None) -> PictureFacts | Reason:
     try:
-        return inspect(inside(raw, path), max_pixels)
+        return inspect(inside(raw, path), max_pixels, span)
     except PictureError as error:
         return error.reason
 
 
 def _on_all_cores(
-    look: Callable[[list[str]], list[PictureFacts | Reason]], chunks: list[list[str]]
+    look: Callable[[list[Place]], list[PictureFacts | Reason]], chunks: list[list[Place]]
 ) -> Iterator[list[PictureFacts | Reason]]:
     """Yield the results of the chunks in their order, worked out by one process a core."""
-    # Forked processes start at once; others import everything again. Linux alone forks safely.
-    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    # Forked processes start at once; others import everything again. Linux alone forks safely,
+    # and not even there once TensorFlow, which the reader of its data sets loads, has its threads.
+    forks = sys.platform == "linux" and "tensorflow" not in sys.modules
+    context = multiprocessing.get_context("fork" if forks else "spawn")
     with ProcessPoolExecutor(_cores(), mp_context=context) as pool:
         try:
             yield from pool.map(look, chunks)
@@ -196,17 +246,18 @@ def _cores() -> int:
         return os.cpu_count() or 1
 
 
-def _image_row(image: ListedImage, found: PictureFacts, settings: IngestSettings) -> dict[str, Any]:
-    split = image.split or split_of(image.image_id, settings.val_share, settings.test_share)
+def _image_row(image: ListedImage, found: PictureFacts) -> dict[str, Any]:
     return {
         "image_id": image.image_id,
-        "split": split,
+        "split": image.split,
         "path": image.path,
+        "offset": image.span.offset if image.span else 0,
+        "bytes": found.bytes,
         "sha256": found.sha256,
         "width": found.width,
         "height": found.height,
         "mode": found.mode,
-        "bytes": found.bytes,
+        "dhash": found.dhash,
     }
 
 
@@ -217,6 +268,7 @@ def _dropped_image(image: ListedImage, reason: Reason) -> DroppedRow:
 def _caption_rows(listing: Listing, kept: set[str]) -> list[dict[str, Any]]:
     """Make the rows of the kept pictures' captions; drop those of the others."""
     rows = []
+    chosen = {row["item"] for row in listing.dropped if row["reason"] == "restval"}
     for caption in listing.captions:
         if caption.image_id in kept:
             rows.append(
@@ -227,9 +279,8 @@ def _caption_rows(listing: Listing, kept: set[str]) -> list[dict[str, Any]]:
                 }
             )
         else:
-            listing.drop(
-                "caption", caption.caption_id, caption.source, "picture_dropped", caption.text
-            )
+            why: Reason = "restval" if caption.image_id in chosen else "picture_dropped"
+            listing.drop("caption", caption.caption_id, caption.source, why, caption.text)
     return rows
 
 

@@ -1,8 +1,9 @@
 """What a reader of a data set hands over, and what a layout is.
 
 A reader reads lists, never pictures: it yields a `Listing` of what the files say. Every row that
-it reads is either in `images` or `captions`, or in `dropped` with its reason. `ingest` then looks
-at the pictures. To add a layout, write its reader and name it in `find.LAYOUTS`.
+it reads is either in `images` or `captions`, or in `dropped` with its reason; a row that had to be
+repaired is in both, with reason "repaired". `ingest` then looks at the pictures. To add a layout,
+write its reader and name it in `find.LAYOUTS`.
 """
 
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypedDict
 
-from pipeline.images.decode import PictureReason
+from pipeline.images.decode import PictureReason, Span
 
 # Why something was left out. A bad picture's reason is in `PictureReason`.
 ListReason = Literal[
@@ -24,11 +25,16 @@ ListReason = Literal[
     "no_split",  # the caption's picture stands in no split list
     "not_listed",  # a picture file that no list names
     "no_captions",  # a listed picture without any caption
+    "restval",  # a picture of Karpathy's fourth split, where ingest.restval leaves it out
+    "repaired",  # not lost: a line that was not of the layout's form, and was read all the same
     "picture_dropped",  # the caption of a picture that was left out
 ]
 Reason = ListReason | PictureReason
 # No fault of the data: whoever wrote the lists chose so. These do not count for `max_dropped`.
-BY_CHOICE: frozenset[Reason] = frozenset({"header", "no_split", "not_listed"})
+BY_CHOICE: frozenset[Reason] = frozenset(
+    {"header", "no_split", "not_listed", "restval", "repaired"}
+)
+RESTVAL = "restval"  # Karpathy's fourth split: pictures of COCO's val2014 in no other split
 
 
 class DroppedRow(TypedDict):
@@ -47,8 +53,9 @@ class ListedImage:
 
     image_id: str  # the name as listed, with / and without the picture suffix
     path: str  # relative to the raw folder, with /
-    split: str | None  # one of tables.SPLITS; None where the data set has no split of its own
+    split: str | None  # of tables.SPLITS, or RESTVAL; None where the data set has no splits
     source: str  # "file:line" relative to the raw folder
+    span: Span | None = None  # where in `path` the picture is; None where it is all of the file
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +76,11 @@ class Listing:
     captions: list[ListedCaption] = field(default_factory=list)
     dropped: list[DroppedRow] = field(default_factory=list)
     facts: dict[str, str] = field(default_factory=dict)  # image_id -> JSON, keys sorted
+    # Splits that the data set has lists of, be they empty; those of `images` need not be here.
+    splits: set[str] = field(default_factory=set)
+    # Ids of pictures that are meant to have no captions, such as COCO's test pictures: they are
+    # kept, captioned by `evaluate`, and not scored.
+    uncaptioned: set[str] = field(default_factory=set)
 
     def drop(
         self, kind: Literal["image", "caption"], item: str, source: str, reason: Reason, raw: str

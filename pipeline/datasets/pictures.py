@@ -47,9 +47,10 @@ def find_folder(raw: Path, names: Collection[str], told_by: str) -> str:
         if found is not None:
             return found
     looked_in = ", ".join(folder or "." for folder in _folders(raw))
+    example = _shortened(repr(ordered[0]))
     raise InputError(
         f"{raw}: expected a folder with the pictures that {told_by} names, such as"
-        f" {ordered[0]!r}. None of the {len(ordered):,} is in: {_shortened(looked_in)}"
+        f" {example}. None of the {len(ordered):,} is in: {_shortened(looked_in)}"
     )
 
 
@@ -57,9 +58,26 @@ def names_in(folder: Path) -> list[str]:
     """List the picture files of a folder by name, sorted; folders below it are not looked at."""
     try:
         names = [path.name for path in folder.iterdir()]
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a name that no file can have
         return []
     return sorted(name for name in names if Path(name).suffix.lower() in PICTURE_SUFFIXES)
+
+
+def unlisted(raw: Path, paths: Collection[str]) -> Iterator[str]:
+    """Yield the picture files that lie beside those of `paths`, and are not of them.
+
+    Args:
+        raw: The data set's folder.
+        paths: Relative to it, with /. Folders outside it are not looked into.
+    """
+    listed = set(paths)
+    for beside in sorted({posixpath.dirname(path) for path in listed}):
+        if beside.startswith("/") or ".." in beside.split("/") or "\0" in beside:
+            continue
+        for name in names_in(raw / beside):
+            path = posixpath.join(beside, name)
+            if path not in listed:
+                yield path
 
 
 def _fullest(raw: Path, names: list[str]) -> str | None:

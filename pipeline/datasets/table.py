@@ -16,7 +16,13 @@ from pathlib import Path, PurePosixPath
 
 from pipeline.datasets import facts_file
 from pipeline.datasets.layout import Layout, ListedCaption, ListedImage, Listing, Reason
-from pipeline.datasets.pictures import PICTURE_COLUMNS, SPLIT_NAMES, find_folder, id_of, names_in
+from pipeline.datasets.pictures import (
+    PICTURE_COLUMNS,
+    SPLIT_NAMES,
+    find_folder,
+    id_of,
+    unlisted,
+)
 from pipeline.datasets.table_files import SUFFIXES, TableFile, TableRow, open_table
 from pipeline.errors import InputError
 
@@ -43,7 +49,8 @@ def read(raw: Path) -> Listing:
     named = _read_rows(path.name, table, columns, listing)
     folder = find_folder(raw, named, str(path))
     listing.images = [_in_folder(folder, image) for image in listing.images]
-    _note_unlisted(raw, folder, named, listing)
+    for beside in unlisted(raw, [posixpath.join(folder, name) for name in named]):
+        listing.drop("image", beside, beside, "not_listed", posixpath.basename(beside))
     return listing
 
 
@@ -136,18 +143,6 @@ def _in_folder(folder: str, image: ListedImage) -> ListedImage:
     # An absolute path stays one, so that it is refused and not looked for in the folder.
     path = posixpath.join(folder, image.path)
     return ListedImage(image.image_id, path, image.split, image.source)
-
-
-def _note_unlisted(raw: Path, folder: str, named: dict[str, str], listing: Listing) -> None:
-    """Note the pictures that lie beside listed ones and are not listed."""
-    listed = {posixpath.join(folder, name) for name in named}
-    for beside in sorted({posixpath.dirname(path) for path in listed}):
-        if beside.startswith("/") or ".." in beside.split("/"):
-            continue
-        for name in names_in(raw / beside):
-            path = posixpath.join(beside, name)
-            if path not in listed:
-                listing.drop("image", path, path, "not_listed", name)
 
 
 TABLE = Layout(

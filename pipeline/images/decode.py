@@ -2,9 +2,11 @@
 
 inspect      one picture's facts, after decoding all of it     (`ingest`)
 read_square  uint8 (side, side, 3), RGB, orientation applied   (`features`, `caption`)
+read_small   the same as a Pillow image of its own shape       (sheets and pages)
 inside       a path that is sure to stay in the data folder    (`ingest`, `features`)
 
-What `inspect` accepts, `read_square` reads: both decode and convert with the same functions.
+What `inspect` accepts, the others read: all decode and convert with the same functions.
+A picture is a file, or a range of bytes of one, such as a member of a tar file (`Span`).
 Formats: JPEG, PNG, GIF, WebP, BMP, TIFF and PPM. No other reader of Pillow's is ever run, as some
 start programs (EPS) and most are hardly tested against hostile files.
 All functions may be called from several threads at once; Pillow decodes without holding the lock.
@@ -18,7 +20,7 @@ import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BufferedReader
+from io import SEEK_CUR, SEEK_END, SEEK_SET, BufferedReader, RawIOBase
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -79,6 +81,7 @@ TURNS = {
 # JPEG is decoded at the smallest of its scales (1/1, 1/2, 1/4, 1/8) that leaves this many times
 # the side wanted, so that the resize that follows still has enough to average over.
 SCALED_DECODE_MARGIN = 2
+GRID = (17, 16)  # brightnesses that `difference_hash` compares
 
 
 class PictureError(Exception):
@@ -93,37 +96,59 @@ class PictureError(Exception):
         return f"{self.detail} ({self.reason})"
 
 
+class Span(NamedTuple):
+    """Where a picture's bytes stand in a file that holds more than one."""
+
+    offset: int  # of the first byte
+    length: int  # bytes
+
+
 class PictureFacts(NamedTuple):  # a tuple, as these travel between processes by the thousand
     """What is known of a picture file that was decoded to its end."""
 
     width: int  # pixels, as stored: before EXIF orientation
     height: int
     mode: str  # Pillow's name for the kind of pixels, as stored
-    bytes: int  # size of the file
-    sha256: str  # of the file's bytes
+    bytes: int  # size of the file, or of the span
+    sha256: str  # of these bytes
+    dhash: str  # see `difference_hash`
 
 
-def inspect(path: Path, max_pixels: int) -> PictureFacts:
-    """Hash a picture file and decode all of it.
+def inspect(path: Path, max_pixels: int, span: Span | None = None) -> PictureFacts:
+    """Hash a picture, which is a file or a span of one, and decode all of it.
 
     Raises:
         PictureError: the file is absent, empty, not a picture, cut off, damaged, or has more
             than `max_pixels` pixels.
     """
-    with _opened(path, max_pixels) as (stream, image):
+    with _opened(path, max_pixels, span) as (stream, image):
         (width, height), mode = image.size, image.mode
-        # An eighth of the size takes half of the time; every byte is still read and unpacked,
-        # so a file that was cut off is still found out.
-        image.draft(None, (max(1, width // 8), max(1, height // 8)))
+        # JPEG at a fraction of its size, and without its colours, takes half of the time; every
+        # byte is still read and unpacked, so a file that was cut off is still found out.
+        image.draft("L", (GRID[0] * 2, GRID[1] * 2))
         image.load()
-        if mode != "RGB":  # one pixel shows whether there is a way to RGB from its kind
-            _to_rgb(image.crop((0, 0, 1, 1)), image.format)
+        is_plain = image.mode in ("L", "RGB")  # of other kinds it is tried whether they can be read
+        looks = difference_hash(image if is_plain else _to_rgb(image, image.format))
         stream.seek(0)
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        return PictureFacts(width, height, mode, stream.tell(), digest)
+        return PictureFacts(width, height, mode, stream.tell(), digest, looks)
 
 
-def read_square(path: Path, side: int, max_pixels: int) -> npt.NDArray[np.uint8]:
+def difference_hash(picture: Image.Image) -> str:
+    """Tell in 256 bits what a picture looks like: near-identical pictures differ in few of them.
+
+    Each bit says whether a place of a 16 x 16 grid is brighter than its right neighbour; scaling,
+    recompression and changes of brightness hardly matter to it. As 64 hexadecimal digits.
+    The picture is RGB or grey.
+    """
+    small = picture.resize(GRID, Image.Resampling.BOX).convert("L").tobytes()  # (16, 17)
+    grey = np.frombuffer(small, np.uint8).reshape(GRID[::-1])
+    return np.packbits(grey[:, :-1] > grey[:, 1:]).tobytes().hex()
+
+
+def read_square(
+    path: Path, side: int, max_pixels: int, span: Span | None = None
+) -> npt.NDArray[np.uint8]:
     """Read a picture as RGB, whole, squashed to a square as keras.utils.load_img does.
 
     EXIF orientation is applied, what is transparent shows white, 16 bits are scaled to 8, and of
@@ -136,17 +161,34 @@ def read_square(path: Path, side: int, max_pixels: int) -> npt.NDArray[np.uint8]
     Raises:
         PictureError: as for `inspect`.
     """
-    with _opened(path, max_pixels) as (_, image):
-        margin = side * SCALED_DECODE_MARGIN
-        image.draft(None, (margin, margin))
-        image.load()
-        rgb = _to_rgb(image, image.format)
-        if rgb.size != (side, side):
-            rgb = rgb.resize((side, side), Image.Resampling.BILINEAR)
-        # Turned after the resize, when there is less to turn: a square stays a square. And after
-        # loading: TIFF pictures are turned by Pillow itself, which then takes the tag away.
-        turn = TURNS.get(_orientation(image))
-        return np.asarray(rgb if turn is None else rgb.transpose(turn))
+    with _opened(path, max_pixels, span) as (_, image):
+        return np.asarray(_decoded(image, side, (side, side)))
+
+
+def read_small(path: Path, side: int, max_pixels: int, span: Span | None = None) -> Image.Image:
+    """Read a picture as RGB in its own shape, its longer side at most `side` pixels.
+
+    Raises:
+        PictureError: as for `inspect`.
+    """
+    with _opened(path, max_pixels, span) as (_, image):
+        scale = min(1.0, side / max(image.size))
+        width, height = (max(1, round(length * scale)) for length in image.size)
+        return _decoded(image, side, (width, height))
+
+
+def _decoded(image: Image.Image, side: int, size: tuple[int, int]) -> Image.Image:
+    """Decode an opened picture, at least `side` pixels each way, to RGB of `size`, upright."""
+    margin = side * SCALED_DECODE_MARGIN
+    image.draft(None, (margin, margin))
+    image.load()
+    rgb = _to_rgb(image, image.format)
+    if rgb.size != size:
+        rgb = rgb.resize(size, Image.Resampling.BILINEAR)
+    # Turned after the resize, when there is less to turn. And after loading: TIFF pictures are
+    # turned by Pillow itself, which then takes the tag away.
+    turn = TURNS.get(_orientation(image))
+    return rgb if turn is None else rgb.transpose(turn)
 
 
 def inside(folder: Path, relative: str) -> Path:
@@ -188,14 +230,18 @@ def _has_link(folder: Path, parts: list[str]) -> bool:
 
 
 @contextmanager
-def _opened(path: Path, max_pixels: int) -> Iterator[tuple[BufferedReader, Image.Image]]:
+def _opened(
+    path: Path, max_pixels: int, span: Span | None
+) -> Iterator[tuple[BufferedReader, Image.Image]]:
     """Open a picture whose header is fine; tell whatever goes wrong as a PictureError."""
     with _told_as_picture_errors(path):
         status = path.stat()
         _check_regular(path, status)
-        if status.st_size == 0:
+        if status.st_size == 0 or (span and span.length == 0):
             raise PictureError("empty", f"{path} has zero bytes")
-        with path.open("rb") as stream, Image.open(stream, formats=FORMATS) as image:
+        if span == (0, status.st_size):
+            span = None
+        with _bytes_of(path, span) as stream, Image.open(stream, formats=FORMATS) as image:
             width, height = image.size
             if width * height > max_pixels:
                 raise PictureError(
@@ -203,6 +249,45 @@ def _opened(path: Path, max_pixels: int) -> Iterator[tuple[BufferedReader, Image
                     f"{path} has {width} x {height} pixels; the bound (max_pixels) is {max_pixels}",
                 )
             yield stream, image
+
+
+def _bytes_of(path: Path, span: Span | None) -> BufferedReader:
+    """Open a file, or a span of it as if it were a file."""
+    if span is None:
+        return path.open("rb")
+    return BufferedReader(_Part(path, span))
+
+
+class _Part(RawIOBase):
+    """A span of a file as a file of its own, read where it stands: none of it is copied."""
+
+    def __init__(self, path: Path, span: Span) -> None:
+        super().__init__()
+        self._file = path.open("rb", buffering=0)
+        self._span = span
+        self._place = 0  # in the span
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = SEEK_SET) -> int:
+        start = {SEEK_SET: 0, SEEK_CUR: self._place, SEEK_END: self._span.length}[whence]
+        self._place = max(0, start + offset)
+        return self._place
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        left = max(0, self._span.length - self._place)
+        self._file.seek(self._span.offset + self._place)
+        got = self._file.readinto(memoryview(buffer)[:left])
+        self._place += got
+        return got
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 def _check_regular(path: Path, status: os.stat_result) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from pipeline.errors import InputError
 from pipeline.files import sha256_of
-from pipeline.images.decode import PictureError, inside, read_square
+from pipeline.images.decode import PictureError, Span, inside, read_square
 
 BATCHES_AHEAD = 3  # decoded batches that may wait
 
@@ -23,14 +23,16 @@ class Picture:
 
     image_id: str
     path: str  # relative to the raw folder
+    span: Span  # of the file; all of it where the picture is a file
     sha256: str
     pixels: int  # width times height
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> "Picture":
         """Take what matters from a row of images.parquet."""
+        span = Span(row["offset"], row["bytes"])
         pixels = row["width"] * row["height"]
-        return cls(row["image_id"], row["path"], row["sha256"], pixels)
+        return cls(row["image_id"], row["path"], span, row["sha256"], pixels)
 
 
 def read_batches(
@@ -66,8 +68,8 @@ def _collect(
 def _read(picture: Picture, raw: Path, side: int) -> np.ndarray:
     try:
         path = inside(raw, picture.path)
-        if sha256_of(path) != picture.sha256:
+        if sha256_of(path, *picture.span) != picture.sha256:
             raise InputError(f"{path}: has changed since `ingest` saw it. Run `dvc repro`")
-        return read_square(path, side, max_pixels=picture.pixels)
+        return read_square(path, side, picture.pixels, picture.span)
     except PictureError as error:
         raise InputError(f"{error}, though `ingest` could read it. Run `dvc repro`") from error

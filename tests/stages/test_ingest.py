@@ -20,6 +20,7 @@ SETTINGS = {
     "format": "auto",
     "val_share": 0.1,
     "test_share": 0.1,
+    "restval": "train",
     "max_dropped": 0.2,
     "max_pixels": 1_000_000,
 }

@@ -1,10 +1,12 @@
 """The layout is found by looking, and where it is not, the line says what was looked for."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from pipeline.datasets.find import LAYOUTS, find_layout
+from pipeline.datasets.ingest import IngestSettings
 from pipeline.errors import InputError
 
 
@@ -53,7 +55,7 @@ def test_not_recognised_tells_what_was_looked_for_and_found(tmp_path: Path) -> N
     for number in range(20):
         (tmp_path / f"{number:02}.txt").touch()
     told = message(tmp_path)
-    assert "Expected flickr8k: *.token.txt" in told
+    assert "; or flickr8k: *.token.txt" in told
     assert "table: captions" in told
     assert "00.txt" in told
     assert "and 11 more" in told
@@ -68,3 +70,8 @@ def test_names_of_layouts_are_those_of_the_setting() -> None:
 
     allowed = IngestSettings.model_fields["format"].annotation.__args__
     assert set(allowed) == {"auto", *(layout.name for layout in LAYOUTS)}
+
+
+def test_every_layout_can_be_named_in_the_settings() -> None:
+    names = get_args(IngestSettings.model_fields["format"].annotation)
+    assert names == ("auto", *(layout.name for layout in LAYOUTS))

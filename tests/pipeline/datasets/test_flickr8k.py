@@ -155,6 +155,23 @@ def test_the_same_number_twice_and_no_words(tmp_path: Path) -> None:
     ]
 
 
+def test_without_any_list_every_captioned_picture_has_no_split(tmp_path: Path) -> None:
+    absent = "2258277193_586949ec62.jpg.1"  # ingest will find that there is no such file
+    make(tmp_path, f"{absent}#0\tpeople waiting\nb.jpg#3\t \n".encode() + TOKENS)
+    for path in tmp_path.glob("*Images.txt"):
+        path.unlink()
+    listing = read(tmp_path)
+    assert [(i.image_id, i.path, i.split, i.source) for i in listing.images] == [
+        (absent, f"Flicker8k_Dataset/{absent}", None, "Flickr8k.token.txt:1"),
+        ("b", "Flicker8k_Dataset/b.jpg", None, "Flickr8k.token.txt:2"),
+        ("a", "Flicker8k_Dataset/a.jpg", None, "Flickr8k.token.txt:3"),
+        ("c", "Flicker8k_Dataset/c.jpg", None, "Flickr8k.token.txt:6"),
+    ]
+    assert listing.splits == set()
+    assert texts(listing) == GOOD | {f"{absent}#0": "people waiting"}
+    assert reasons(listing) == [("Flickr8k.token.txt:2", "b#3", "empty_caption")]
+
+
 def test_a_list_that_is_absent_or_there_twice(tmp_path: Path) -> None:
     make(tmp_path)
     (tmp_path / "Flickr_8k.devImages.txt").unlink()

@@ -2,8 +2,10 @@
 
 import os
 import signal
+import sys
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,7 +15,7 @@ from pydantic import ValidationError
 
 from pipeline.datasets import ingest as module
 from pipeline.datasets.ingest import Ingested, IngestSettings, ingest, problem
-from pipeline.datasets.layout import ListReason
+from pipeline.datasets.layout import ListedImage, Listing, ListReason
 from pipeline.errors import InputError
 from pipeline.images.decode import PictureFacts, PictureReason
 
@@ -26,6 +28,7 @@ def settings(**changes: Any) -> IngestSettings:
         "format": "auto",
         "val_share": 0.2,
         "test_share": 0.2,
+        "restval": "train",
         "max_dropped": 0.0,
         "max_pixels": 1_000_000,
     }
@@ -172,6 +175,57 @@ def test_a_table_without_splits_is_split_by_hash(tmp_path: Path) -> None:
     assert after == splits
 
 
+def listed(splits: dict[str, str | None]) -> Listing:
+    return Listing(
+        [ListedImage(name, f"{name}.png", split, "list:1") for name, split in splits.items()]
+    )
+
+
+def test_splits_of_the_lists_win_and_missing_ones_are_taken_from_train_by_hash() -> None:
+    own = {f"t{n}": "train" for n in range(200)} | {f"v{n}": "val" for n in range(20)}
+    found = {i.image_id: i.split for i in module.assign_splits(listed(own), settings())}
+    assert {found[f"v{n}"] for n in range(20)} == {"val"}
+    taken = Counter(found[f"t{n}"] for n in range(200))
+    assert set(taken) == {"train", "test"}
+    assert 20 < taken["test"] < 60
+    whole = own | {"x": "test"}
+    assert {i.image_id: i.split for i in module.assign_splits(listed(whole), settings())} == whole
+
+
+def test_restval_joins_train_or_is_left_out_as_told(tmp_path: Path) -> None:
+    splits = {"a": "train", "b": "restval", "c": "val", "d": "test"}
+    joined = module.assign_splits(listed(splits), settings())
+    assert [image.split for image in joined] == ["train", "train", "val", "test"]
+    kept = module.assign_splits(listed(splits), settings(restval="leave_out"))
+    assert [image.split for image in kept] == ["train", "restval", "val", "test"]
+
+
+def test_restval_left_out_and_pictures_without_captions_by_design(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tmp_path)
+    layout = module.find_layout(tmp_path, "auto")
+
+    def read(raw: Path) -> Listing:
+        listing = layout.read(raw)
+        listing.images = [
+            replace(i, split="restval") if i.image_id == "train1" else i for i in listing.images
+        ]
+        listing.captions = [c for c in listing.captions if c.image_id != "test1"]
+        listing.uncaptioned = {"test1"}
+        return listing
+
+    monkeypatch.setattr(module, "find_layout", lambda *_: replace(layout, read=read))
+    found = ingest(tmp_path, settings(restval="leave_out"))
+    assert {(r["kind"], r["item"], r["reason"]) for r in found.dropped} == {
+        ("image", "train1", "restval"),
+        ("caption", "train1#0", "restval"),
+        ("caption", "train1#1", "restval"),
+    }
+    assert problem(found, settings(), tmp_path) is None  # left out by choice, not lost
+    assert {r["image_id"] for r in found.images} == {"train0", "dev0", "dev1", "test0", "test1"}
+
+
 def test_two_files_with_one_id(tmp_path: Path) -> None:
     make(tmp_path)
     with (tmp_path / "x.testImages.txt").open("a") as stream:
@@ -230,13 +284,15 @@ def test_processes_find_the_same_as_one(tmp_path: Path, monkeypatch: pytest.Monk
     assert ingest(tmp_path, settings()) == alone
 
 
-def end_this_process(raw: Path, max_pixels: int, path: str) -> PictureFacts:
+def end_this_process(*_: Any) -> PictureFacts:
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError("not reached")
 
 
 def test_a_process_that_is_ended_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make(tmp_path)
+    # With TensorFlow loaded, by another test, processes would begin anew and know no patches.
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
     monkeypatch.setattr(module, "FEW", 0)
     monkeypatch.setattr(module, "_look_at_one", end_this_process)
     with pytest.raises(InputError, match=r"want of memory\. Lower ingest\.max_pixels"):
@@ -252,7 +308,7 @@ def test_a_process_that_is_ended_is_told(tmp_path: Path, monkeypatch: pytest.Mon
         {"max_dropped": 1.1},
         {"max_pixels": 0},
         {"max_pixels": 1.5},
-        {"format": "coco"},
+        {"format": "flicker"},
         {"folders": "x"},
     ],
 )

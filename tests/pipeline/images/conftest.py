@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.images.decode import Span
 from pipeline.images.reading import Picture
 
 
@@ -17,7 +18,7 @@ def draw(path: Path, seed: int, size: tuple[int, int] = (40, 30)) -> Picture:
     pixels = np.random.default_rng(seed).integers(0, 256, (3, 4, 3), dtype=np.uint8)
     Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC).save(path)
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Picture(path.stem, path.name, sha256, size[0] * size[1])
+    return Picture(path.stem, path.name, Span(0, path.stat().st_size), sha256, size[0] * size[1])
 
 
 @pytest.fixture

@@ -13,7 +13,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.images.decode import PictureError, inside, inspect, read_square
+from pipeline.images.decode import (
+    PictureError,
+    Span,
+    difference_hash,
+    inside,
+    inspect,
+    read_small,
+    read_square,
+)
 
 # Pillow remarks on many of the damaged pictures below.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -347,3 +355,61 @@ def test_links_may_not_leave(tmp_path: Path) -> None:
 def test_pipes_and_devices_are_never_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
     assert refused(tmp_path, "pipe.png") == "not_a_file"
+
+
+# --- spans, small pictures, what a picture looks like
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "gif", "webp", "bmp", "tiff", "ppm"])
+def test_a_span_of_a_file_is_read_as_the_picture_alone(tmp_path: Path, suffix: str) -> None:
+    alone = save(tmp_path, photo(), f"a.{suffix}")
+    content = alone.read_bytes()
+    packed = tmp_path / "packed.tar"
+    packed.write_bytes(b"x" * 700 + content + b"y" * 900)
+    span = Span(700, len(content))
+    assert inspect(packed, BOUND, span) == inspect(alone, BOUND)
+    assert np.array_equal(read_square(packed, SIDE, BOUND, span), read_square(alone, SIDE, BOUND))
+
+
+@pytest.mark.parametrize(
+    ("span", "reason"),
+    [
+        (Span(700, 0), "empty"),
+        (Span(700, 2000), "truncated"),  # the file ends first
+        (Span(700, 400), "truncated"),
+        (Span(10**6, 400), "not_a_picture"),
+        (Span(0, 400), "not_a_picture"),
+    ],
+)
+def test_a_span_that_holds_no_whole_picture(tmp_path: Path, span: Span, reason: str) -> None:
+    content = save(tmp_path, photo(200, 150), "a.jpg").read_bytes()
+    packed = tmp_path / "packed.tar"
+    packed.write_bytes(b"x" * 700 + content[:1500])
+    with pytest.raises(PictureError) as caught:
+        inspect(packed, BOUND, span)
+    assert caught.value.reason == reason
+
+
+def test_a_small_picture_keeps_its_shape_and_stands_upright(tmp_path: Path) -> None:
+    path = save(tmp_path, photo(640, 480), "a.jpg")
+    assert read_small(path, 100, BOUND).size == (100, 75)
+    assert read_small(path, 10_000, BOUND).size == (640, 480)  # never made larger
+    lying = Image.Exif()
+    lying[0x0112] = 6
+    turned = save(tmp_path, photo(640, 480), "b.jpg", exif=lying)
+    assert read_small(turned, 100, BOUND).size == (75, 100)
+
+
+def bits_apart(first: str, second: str) -> int:
+    return (int(first, 16) ^ int(second, 16)).bit_count()
+
+
+def test_the_same_picture_smaller_brighter_and_recompressed_looks_the_same(tmp_path: Path) -> None:
+    random = np.random.default_rng(3).integers(40, 200, (12, 16, 3)).astype(np.uint8)
+    picture = Image.fromarray(random).resize((640, 480), Image.Resampling.BICUBIC)
+    looks = difference_hash(picture)
+    assert len(looks) == 64
+    path = save(tmp_path, picture.resize((320, 240)).point(lambda v: v + 20), "a.jpg", quality=40)
+    assert bits_apart(looks, inspect(path, BOUND).dhash) <= 24  # of 256
+    other = Image.fromarray(random[::-1]).resize((640, 480), Image.Resampling.BICUBIC)
+    assert bits_apart(looks, difference_hash(other)) > 80

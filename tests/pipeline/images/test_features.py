@@ -1,6 +1,7 @@
 """Pictures are encoded once, whatever happens."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -56,7 +57,7 @@ def same(one, other) -> bool:
 def test_each_content_is_encoded_once(drawn, raw, run):
     pictures = drawn(5)
     shutil.copyfile(raw / "p000.png", raw / "twin.png")
-    twin = pictures[0].__class__("twin", "twin.png", pictures[0].sha256, pictures[0].pixels)
+    twin = replace(pictures[0], image_id="twin", path="twin.png")
     found, encode = run("cache", [*pictures, twin])
     assert len(encode.contents) == 5
     assert [key for key, _ in found] == [*(picture.image_id for picture in pictures), "twin"]

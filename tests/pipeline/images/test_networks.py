@@ -6,7 +6,13 @@ import keras
 import numpy as np
 import pytest
 
-from pipeline.images.compact import Places
+from pipeline.images.compact import (
+    EPSILON,
+    MOMENTUM,
+    Convolution,
+    NormalisedPointwise,
+    Places,
+)
 from pipeline.images.networks import NETWORKS, with_preprocessing
 from pipeline.images.settle import EncoderSettings
 
@@ -54,3 +60,29 @@ def test_places_are_x_and_y_from_minus_one_to_one():
     assert values.shape == (2, 3, 5, 5)
     assert values[1, 0, :, 3].tolist() == [-1, -0.5, 0, 0.5, 1]  # x, rightwards
     assert values[1, :, 0, 4].tolist() == [-1, 0, 1]  # y, downwards
+
+
+def test_the_pointwise_layer_is_a_convolution_batch_normalisation_and_relu():
+    keras.utils.set_random_seed(3)
+    scales = np.random.default_rng(3).random(7)
+    values = (np.random.default_rng(4).random((6, 5, 4, 7)) * scales).astype("float32")
+    merged = NormalisedPointwise(9)
+    merged.build(values.shape)
+    separate = keras.Sequential(
+        [
+            keras.Input(values.shape[1:]),
+            Convolution(9, 1, 1),
+            keras.layers.BatchNormalization(momentum=MOMENTUM, epsilon=EPSILON),
+            keras.layers.ReLU(),
+        ]
+    )
+    convolution, normalisation, _ = separate.layers
+    for one in (merged, normalisation):
+        one.gamma.assign(np.linspace(0.5, 2, 9))
+        one.beta.assign(np.linspace(-1, 1, 9))
+    convolution.kernel.assign(merged.kernel)
+    for training in (True, True, False):  # the last one with the moments that have run along
+        found, expected = merged(values, training=training), separate(values, training=training)
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(merged.mean, normalisation.moving_mean, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(merged.variance, normalisation.moving_variance, rtol=1e-4)

@@ -1,12 +1,13 @@
 """Pictures in batches, in order, and only those that `ingest` saw."""
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.images.decode import read_square
+from pipeline.images.decode import Span, read_square
 from pipeline.images.reading import BATCHES_AHEAD, Picture, read_batches
 
 
@@ -42,14 +43,14 @@ def test_a_picture_that_is_gone_is_refused(drawn, raw):
 
 def test_a_path_that_leaves_the_folder_is_refused(drawn, raw):
     [picture] = drawn(1)
-    outside = Picture("x", "../raw/p000.png", picture.sha256, picture.pixels)
+    outside = replace(picture, path="../raw/p000.png")
     with pytest.raises(InputError, match="inside"):
         list(read_batches([outside], raw, side=8, batch_size=2))
 
 
 def test_a_picture_larger_than_ingest_saw_is_refused(drawn, raw):
     [picture] = drawn(1)
-    small = Picture(picture.image_id, picture.path, picture.sha256, pixels=10)
+    small = replace(picture, pixels=10)
     with pytest.raises(InputError, match="pixels"):
         list(read_batches([small], raw, side=8, batch_size=2))
 
@@ -75,5 +76,8 @@ def test_no_thread_is_left_when_the_reader_goes_away(drawn, raw):
 
 
 def test_a_row_of_the_table_is_a_picture():
-    row = {"image_id": "a", "path": "b/a.png", "sha256": "c", "width": 4, "height": 3, "mode": "L"}
-    assert Picture.of(row) == Picture("a", "b/a.png", "c", 12)
+    row = {
+        **{"image_id": "a", "path": "b/a.png", "offset": 5, "bytes": 6, "sha256": "c"},
+        **{"width": 4, "height": 3, "mode": "L", "dhash": ""},
+    }
+    assert Picture.of(row) == Picture("a", "b/a.png", Span(5, 6), "c", 12)
