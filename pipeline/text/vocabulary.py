@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from nltk import FreqDist
 from pydantic import Field
 
 from pipeline.errors import InputError
 from pipeline.files import write_json
 from pipeline.params import Settings
 from pipeline.text.marks import END, MARKS, PAD, START, UNKNOWN
+from pipeline.text.nltk_parts import FreqDist
 
 
 class VocabularySettings(Settings):

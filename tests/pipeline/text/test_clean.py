@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import InputError
-from pipeline.text.clean import CleanSettings, clean, reject_reason, tokenise
+from pipeline.text.clean import CleanSettings, _treebank, clean, normalise, reject_reason, tokenise
 
 LIMITS = CleanSettings(min_words=2, max_words=5, max_dropped=1.0)
 WORDLIKE = st.text("aBc dE'fn-\u2019.,!?()\"1230 \u00e9\u201c\u2014tsl", max_size=40)
@@ -43,6 +43,20 @@ def test_tokens_are_lower_case_words(text):
         assert any(letter.isalnum() for letter in token)
         assert token == "".join(token.split()), "no white space"
         assert token not in ("<pad>", "<start>", "<end>", "<unk>")
+
+
+PARTS = st.sampled_from(
+    [
+        *("a", "0", "dog", "cannot", "gonna", "x-gimme", "t-shirt", "1,000", "n't", "'s", "a.m"),
+        *(" ", "  ", ",", ", ", " , ", ".", " .", "-", "--", "\n", "\t", "'", '"', "!", ":"),
+    ]
+)
+
+
+@given(st.lists(PARTS, max_size=12).map("".join))
+@settings(max_examples=1000, deadline=None)
+def test_plain_captions_are_split_as_the_treebank_s_rules_split_them(text):
+    assert tokenise(text) == _treebank(normalise(text).strip())
 
 
 @given(WORDLIKE)

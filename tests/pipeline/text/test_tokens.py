@@ -7,7 +7,8 @@ from pipeline.text.tokens import tokens_by_split
 
 
 def test_captions_follow_their_picture_in_the_order_of_the_table():
-    rest = {"path": "", "sha256": "", "width": 1, "height": 1, "mode": "RGB", "bytes": 1}
+    texts = dict.fromkeys(("path", "sha256", "mode", "dhash"), "")
+    rest = texts | dict.fromkeys(("offset", "bytes", "width", "height"), 1)
     splits = {"a": "test", "b": "train", "c": "train"}
     images = [{"image_id": image_id, "split": split, **rest} for image_id, split in splits.items()]
     captions = [
