@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
@@ -14,7 +13,7 @@ INK, FAINT, PAPER = "#1b1f24", "#59636e", "#ffffff"
 class Entry:
     """One picture of the sheet."""
 
-    path: Path
+    picture: Image.Image  # RGB
     caption: str  # the captioner's
     reference: str  # a person's
 
@@ -24,7 +23,6 @@ def draw_sheet(entries: Sequence[Entry], columns: int) -> Image.Image:
 
     Raises:
         ValueError: no entries.
-        OSError: a picture cannot be read.
     """
     if not entries:
         raise ValueError("expected pictures to draw. Received: none")
@@ -40,8 +38,7 @@ def draw_sheet(entries: Sequence[Entry], columns: int) -> Image.Image:
 
 
 def _draw(sheet: Image.Image, pen: ImageDraw.ImageDraw, entry: Entry, x: int, y: int) -> None:
-    with Image.open(entry.path) as picture:
-        sheet.paste(ImageOps.fit(picture.convert("RGB"), (SIDE, SIDE)), (x, y))
+    sheet.paste(ImageOps.fit(entry.picture, (SIDE, SIDE)), (x, y))
     font = ImageFont.load_default(13)
     y += SIDE + 4
     for text, ink in ((entry.caption, INK), (entry.reference, FAINT)):

@@ -7,17 +7,13 @@ from PIL import Image, ImageFont
 from pipeline.reporting.sheet import GAP, LINES, SIDE, Entry, _wrapped, draw_sheet
 
 
-def entries(folder, colours):
-    made = []
-    for colour in colours:
-        path = folder / f"{colour}.png"
-        Image.new("RGB", (300, 200), colour).save(path)
-        made.append(Entry(path, "a dog " * 30, "a person: a cat"))
-    return made
+def entries(colours):
+    pictures = [Image.new("RGB", (300, 200), colour) for colour in colours]
+    return [Entry(picture, "a dog " * 30, "a person: a cat") for picture in pictures]
 
 
-def test_every_picture_is_shown_in_its_place(tmp_path):
-    sheet = draw_sheet(entries(tmp_path, ["red", "green", "blue"]), columns=2)
+def test_every_picture_is_shown_in_its_place():
+    sheet = draw_sheet(entries(["red", "green", "blue"]), columns=2)
     pixels = np.asarray(sheet)
     step = SIDE + GAP
     assert pixels[GAP + 5, GAP + 5].tolist() == [255, 0, 0]
@@ -25,8 +21,8 @@ def test_every_picture_is_shown_in_its_place(tmp_path):
     assert pixels[sheet.height // 2 + GAP + 5, GAP + 5].tolist() == [0, 0, 255]
 
 
-def test_long_texts_are_cut_and_stay_below_their_picture(tmp_path):
-    sheet = np.asarray(draw_sheet(entries(tmp_path, ["red"]), columns=4))
+def test_long_texts_are_cut_and_stay_below_their_picture():
+    sheet = np.asarray(draw_sheet(entries(["red"]), columns=4))
     assert (sheet[:, -GAP:] == 255).all()
     lines = _wrapped("a dog " * 30, ImageFont.load_default(13), lines=LINES // 2)
     assert len(lines) == LINES // 2

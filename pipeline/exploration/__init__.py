@@ -1,0 +1,1 @@
+"""What the data set is like, told before anything is modelled."""
