@@ -17,6 +17,7 @@ import numpy as np
 from benchmarks.timing import in_turn, photographs, ratios, spread, weights
 from pipeline.files import sha256_of
 from pipeline.images.cache import FeatureCache
+from pipeline.images.decode import Span
 from pipeline.images.encoder import Encoder, load_weights
 from pipeline.images.features import compute
 from pipeline.images.networks import NETWORKS
@@ -64,7 +65,13 @@ def _encoder() -> Encoder:
 def _pictures(folder: Path) -> list[Picture]:
     paths = sorted(folder.glob("*/*.jpg"))[:PICTURES]
     return [
-        Picture(path.stem, path.relative_to(folder).as_posix(), sha256_of(path), 224 * 224)
+        Picture(
+            path.stem,
+            path.relative_to(folder).as_posix(),
+            Span(0, path.stat().st_size),
+            sha256_of(path),
+            224 * 224,
+        )
         for path in paths
     ]
 

@@ -15,7 +15,7 @@ from pipeline.captioner.captioner import Caption, SearchSettings
 from pipeline.datasets.scenes.facts import fact_accuracy
 from pipeline.errors import InputError
 from pipeline.evaluation.corpus import describe
-from pipeline.evaluation.scores import METRICS, Scores, score
+from pipeline.evaluation.scores import METRICS, Scores, score, unscored
 from pipeline.files import write_json, write_json_lines
 from pipeline.images.shards import read_shards
 from pipeline.params import load
@@ -67,7 +67,10 @@ def evaluate(
         references[row["image_id"]].append(row["text"])
     best = {image_id: candidates[0] for image_id, candidates in found.items()}
     texts = {image_id: caption.text for image_id, caption in best.items()}
-    scores = score(texts, {image_id: references[image_id] for image_id in wanted})
+    captioned = {key: references[key] for key in wanted if key in references}
+    scores = score(texts, captioned) if captioned else unscored(texts)
+    if scores.without_references:
+        log.info("evaluate: %d have no references: not scored", len(scores.without_references))
 
     training = [
         row["tokens"]
@@ -97,7 +100,12 @@ def _metrics(
     facts: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Gather what metrics.json holds."""
-    metrics: dict[str, Any] = {**scores.corpus, **figures, "pictures": len(best)}
+    metrics: dict[str, Any] = {
+        **scores.corpus,
+        **figures,
+        "pictures": len(best),
+        "scored_pictures": len(scores.pictures),
+    }
     with_facts = {key: caption.words for key, caption in best.items() if key in facts}
     if with_facts:
         metrics["fact_accuracy"] = fact_accuracy(with_facts, facts)

@@ -2,41 +2,62 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from pipeline.datasets.ingest import IngestSettings
 from pipeline.errors import InputError
 from pipeline.files import written_whole
-from pipeline.reporting.sheet import Entry, draw_sheet
+from pipeline.images.decode import PictureError, inside, read_small
+from pipeline.images.reading import Picture
+from pipeline.params import load
+from pipeline.reporting.sheet import SIDE, Entry, draw_sheet
+from pipeline.tables import IMAGES, read_table
 from stages.command import run
 
 
 def gallery(
     out: Annotated[Path, typer.Argument(help="The sheet to write, .png or .jpg.")],
-    raw: Annotated[Path, typer.Option(help="The data set's folder.")] = Path("data/raw/scenes"),
+    raw: Annotated[
+        Path | None, typer.Option(help="The data set's folder.  [default: ingest.folder]")
+    ] = None,
+    images: Annotated[Path, typer.Option(help="What `ingest` wrote.")] = Path(
+        "data/ingest/images.parquet"
+    ),
     predictions: Annotated[Path, typer.Option(help="What `evaluate` wrote.")] = Path(
         "data/evaluate/predictions.jsonl"
     ),
     count: Annotated[int, typer.Option(min=1, help="Pictures on the sheet.")] = 8,
     columns: Annotated[int, typer.Option(min=1, help="Pictures in a row.")] = 4,
+    params: Annotated[Path, typer.Option(help="Settings.")] = Path("params.yaml"),
 ) -> None:
     """Draw pictures spread evenly over the split, with their captions and one reference each."""
     if not predictions.is_file():
         raise InputError(f"{predictions}: no such file. Run the pipeline first: dvc repro")
     rows = [json.loads(line) for line in predictions.read_text(encoding="utf-8").splitlines()]
     chosen = rows[:: max(1, len(rows) // count)][:count]
-    entries = [
-        Entry(raw / row["path"], row["caption"], f"a person: {row['references'][0]}")
-        for row in chosen
-    ]
+    folder = raw or Path(load(IngestSettings, "ingest", params).folder)
+    pictures = {row["image_id"]: Picture.of(row) for row in read_table(images, IMAGES).to_pylist()}
     try:
-        sheet = draw_sheet(entries, columns)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{error}. Name the folder of the pictures with --raw") from error
+        entries = [_entry(row, pictures[row["image_id"]], folder) for row in chosen]
+    except (PictureError, KeyError) as error:
+        raise InputError(
+            f"{error}. Name the folder of the pictures with --raw, and what `ingest` wrote of it "
+            "with --images"
+        ) from error
+    sheet = draw_sheet(entries, columns)
     with written_whole(out) as temporary:
         sheet.save(temporary)
     typer.echo(f"{out}: {len(entries)} of {len(rows)} pictures with their captions")
+
+
+def _entry(row: dict[str, Any], picture: Picture, folder: Path) -> Entry:
+    """Make an entry of a line of predictions.jsonl."""
+    path = inside(folder, picture.path)
+    small = read_small(path, 2 * SIDE, picture.pixels, picture.span)
+    references = row["references"]
+    return Entry(small, row["caption"], f"a person: {references[0]}" if references else "")
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ def summary(
     if not path.is_file():
         raise InputError(f"{path}: no such file. Run the pipeline first: make repro")
     metrics = json.loads(path.read_text(encoding="utf-8"))
-    typer.echo(f"\nScores on {metrics['pictures']} pictures ({path}):\n")
+    typer.echo(f"\nScores on {metrics['scored_pictures']} pictures ({path}):\n")
     for name, label in LABELS.items():
         if name in metrics:
             typer.echo(f"  {label:<34}{_number(metrics[name]):>8}")
@@ -58,7 +58,8 @@ def _number(value: float) -> str:
 def _show(prediction: dict[str, Any]) -> None:
     typer.echo(f"\n  {prediction['path']}")
     typer.echo(f"    says      {prediction['caption']}")
-    typer.echo(f"    a person  {prediction['references'][0]}")
+    if prediction["references"]:
+        typer.echo(f"    a person  {prediction['references'][0]}")
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ WEIGHTS = "mine.weights.h5"
 TINY = {
     "sample": {"train": 24, "val": 6, "test": 6, "size": 64},
     "ingest": {"folder": RAW},
+    "validate": {"min_pictures": {"train": 1, "val": 1, "test": 1}},
     "vocabulary": {"min_count": 2},
     "encoder": {"weights": WEIGHTS, "side": 32},
     "features": {"batch_size": 8, "rows_per_shard": 16},
@@ -88,7 +89,8 @@ def copy(tmp_path_factory, module_environment) -> Copy:
     made.run(sys.executable, "-c", MAKE_WEIGHTS, f"data/raw/weights/{WEIGHTS}")
     ran, _ = made.repro()
     assert ran == {
-        *("sample", "ingest", "clean", "vocabulary", "encoder", "features", "train", "evaluate")
+        *("sample", "ingest", "validate", "clean", "explore", "vocabulary"),
+        *("encoder", "features", "train", "evaluate"),
     }
     return made
 

@@ -30,6 +30,12 @@ class Scores:
     without_prediction: list[str]  # image ids with references, which count for nothing
 
 
+def unscored(predictions: Mapping[str, str]) -> Scores:
+    """Say that captions cannot be scored, as nobody has captioned their pictures."""
+    reason = "no picture of the split has captions to compare with"
+    return Scores({}, {}, dict.fromkeys(METRICS, reason), "none", sorted(predictions), [])
+
+
 @dataclass(frozen=True)
 class _Tokenised:
     captions: Captions

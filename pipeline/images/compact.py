@@ -6,6 +6,7 @@ from keras import layers, ops
 
 CHANNELS = 1024  # of the last map; its average and its maximum are the features
 FEATURES = 2 * CHANNELS
+MOMENTUM, EPSILON = 0.9, 1e-3  # of batch normalisation
 BLOCKS = ((24, 2), (48, 2), (64, 1), (96, 2), (128, 1), (128, 1), (192, 1))  # filters and stride
 
 
@@ -60,6 +61,57 @@ class Convolution(layers.Layer):
         return ops.conv(values, kernel, self.stride, padding="same")
 
 
+class NormalisedPointwise(layers.Layer):
+    """A 1x1 convolution, batch normalisation and ReLU in one, for a map with many channels.
+
+    The mean and the variance of what a 1x1 convolution gives follow from the mean and the
+    covariance of what it takes: W' m and diag(W' C W). So they are known before the convolution,
+    go into its kernel, and the large map is neither measured nor scaled by itself. What comes out
+    is the same (Ioffe and Szegedy, "Batch Normalization" (2015), algorithm 1).
+
+    Args:
+        filters: channels that come out.
+    """
+
+    def __init__(self, filters: int) -> None:
+        super().__init__()
+        self.filters = filters
+
+    def build(self, shape: tuple[int | None, ...]) -> None:
+        """Make the kernel, (c, filters), and the vectors, (filters,)."""
+        self.channels, size = int(shape[-1] or 0), (self.filters,)
+        self.kernel = self.add_weight(
+            shape=(self.channels, self.filters), initializer="he_normal", name="kernel"
+        )
+        self.gamma = self.add_weight(shape=size, initializer="ones", name="gamma")
+        self.beta = self.add_weight(shape=size, initializer="zeros", name="beta")
+        self.mean = self.add_weight(shape=size, initializer="zeros", trainable=False, name="mean")
+        self.variance = self.add_weight(
+            shape=size, initializer="ones", trainable=False, name="variance"
+        )
+
+    def call(self, values: keras.KerasTensor, training: bool = False) -> keras.KerasTensor:
+        """(b, h, w, c) -> (b, h, w, filters)."""
+        _, height, width, _ = values.shape
+        rows = ops.reshape(values, (-1, self.channels))  # (b * h * w, c)
+        mean, variance = self._moments(rows) if training else (self.mean, self.variance)
+        scale = self.gamma * ops.rsqrt(variance + EPSILON)
+        rows = ops.matmul(rows, self.kernel * scale) + (self.beta - mean * scale)
+        return ops.relu(ops.reshape(rows, (-1, height, width, self.filters)))
+
+    def _moments(self, rows: keras.KerasTensor) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+        """Mean and variance, (filters,), of the batch's outputs; the running ones follow them."""
+        mean = ops.mean(rows, axis=0)  # (c,)
+        products = ops.matmul(ops.transpose(rows), rows) / ops.cast(ops.shape(rows)[0], rows.dtype)
+        covariance = products - ops.outer(mean, mean)  # (c, c)
+        means = ops.matmul(mean, self.kernel)
+        variances = ops.sum(self.kernel * ops.matmul(covariance, self.kernel), axis=0)
+        variances = ops.maximum(variances, 0.0)  # rounding may leave it a little below
+        for running, now in ((self.mean, means), (self.variance, variances)):
+            running.assign(MOMENTUM * running + (1 - MOMENTUM) * now)
+        return means, variances
+
+
 def body(side: int) -> keras.Model:
     """Build the network: pictures in [-1, 1], (b, side, side, 3) -> features (b, 2048).
 
@@ -70,12 +122,14 @@ def body(side: int) -> keras.Model:
     pictures = keras.Input((side, side, 3))
     values = Places()(pictures)
     for filters, stride in BLOCKS:
-        values = _block(values, filters, 3, stride)
-    values = _block(values, CHANNELS, 1, 1)  # (b, side / 8, side / 8, 1024)
-    pooled = [layers.GlobalAveragePooling2D()(values), layers.GlobalMaxPooling2D()(values)]
+        values = _block(values, filters, stride)
+    values = NormalisedPointwise(CHANNELS)(values)  # (b, side / 8, side / 8, 1024)
+    # As GlobalMaxPooling2D, but with a gradient that is one operation.
+    greatest = layers.Flatten()(layers.MaxPooling2D(values.shape[1])(values))
+    pooled = [layers.GlobalAveragePooling2D()(values), greatest]
     return keras.Model(pictures, layers.Concatenate()(pooled), name="compact")
 
 
-def _block(values: keras.KerasTensor, filters: int, size: int, stride: int) -> keras.KerasTensor:
-    values = Convolution(filters, size, stride)(values)
-    return layers.ReLU()(layers.BatchNormalization(momentum=0.9)(values))
+def _block(values: keras.KerasTensor, filters: int, stride: int) -> keras.KerasTensor:
+    values = Convolution(filters, 3, stride)(values)
+    return layers.ReLU()(layers.BatchNormalization(momentum=MOMENTUM, epsilon=EPSILON)(values))

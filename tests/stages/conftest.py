@@ -119,11 +119,13 @@ def make(data: Path, splits: dict[str, int]) -> Tiny:
                     "image_id": image_id,
                     "split": split,
                     "path": path.name,
+                    "offset": 0,
+                    "bytes": path.stat().st_size,
                     "sha256": sha256,
                     "width": 32,
                     "height": 32,
                     "mode": "RGB",
-                    "bytes": path.stat().st_size,
+                    "dhash": "0" * 64,
                 }
             )
             texts = (f"A {colour} square on the {place}.", f"There is a {colour} square.")

@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.evaluation.java import MetricUnavailable
 from pipeline.evaluation.scores import METRICS
+from pipeline.tables import CAPTIONS, read_table, write_rows
 
 
 def run(tiny, out, **changes):
@@ -96,6 +97,28 @@ def test_pictures_without_features_are_one_line(trained, make_tiny, one_line, tm
     others = trained.captions, data / "features", data / "train" / "bundle", tmp_path / "out"
     result = tiny.run("evaluate", tiny.data / "ingest", *others)
     assert "Received: none of 2, such as test-06" in one_line(result)
+
+
+@pytest.mark.parametrize("captioned", [0, 2])
+def test_pictures_that_nobody_has_captioned_are_captioned_and_not_scored(
+    trained, tmp_path, captioned
+):
+    ingested = tmp_path / "ingest"
+    shutil.copytree(trained.data / "ingest", ingested)
+    rows = read_table(ingested / "captions.parquet", CAPTIONS).to_pylist()
+    kept = [row for row in rows if row["image_id"] < f"test-{captioned:02d}"]
+    write_rows(ingested / "captions.parquet", kept, CAPTIONS, ["image_id", "caption_id"])
+    data, out = trained.data, tmp_path / "out"
+    others = trained.captions, data / "features", data / "train" / "bundle", out
+    assert trained.run("evaluate", ingested, *others).code == 0
+    predictions = read_lines(out)
+    assert len(predictions) == 6
+    assert [bool(row["references"]) for row in predictions] == [n < captioned for n in range(6)]
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["pictures"] == 6
+    assert metrics["scored_pictures"] == captioned
+    assert ("cider_d" in metrics) == bool(captioned)
+    assert set(metrics["missing"]) == (set() if captioned else set(METRICS))
 
 
 def test_an_incomplete_bundle_is_one_line(trained, one_line, tmp_path):

@@ -6,37 +6,62 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import InputError
+from pipeline.tables import IMAGES, write_rows
 from stages.gallery import gallery
 from stages.summary import summary
 
-METRICS = {"bleu_4": 0.25, "pictures": 2, "words_used": 7, "missing": {"meteor": "no Java"}}
+METRICS = {
+    "bleu_4": 0.25,
+    "pictures": 2,
+    "scored_pictures": 2,
+    "words_used": 7,
+    "missing": {"meteor": "no Java"},
+}
 
 
 @pytest.fixture
 def evaluated(tmp_path):
-    rows = []
+    rows, images = [], []
     for name in ("one", "two"):
         Image.new("RGB", (40, 40), "red").save(tmp_path / f"{name}.png")
-        rows.append({"path": f"{name}.png", "caption": f"a {name}", "references": ["A red ."]})
+        path = tmp_path / f"{name}.png"
+        images.append(
+            {
+                **{"image_id": name, "split": "test", "path": path.name, "offset": 0},
+                **{"bytes": path.stat().st_size, "sha256": "", "width": 40, "height": 40},
+                **{"mode": "RGB", "dhash": ""},
+            }
+        )
+        rows.append(
+            {
+                **{"image_id": name, "path": path.name, "caption": f"a {name}"},
+                "references": ["A red ."],
+            }
+        )
+    write_rows(tmp_path / "images.parquet", images, IMAGES, ["image_id"])
     text = "".join(json.dumps(row) + "\n" for row in rows)
     (tmp_path / "predictions.jsonl").write_text(text)
     (tmp_path / "metrics.json").write_text(json.dumps(METRICS))
     return tmp_path
 
 
+def draw(out, folder, predictions="predictions.jsonl"):
+    gallery(out, folder, folder / "images.parquet", folder / predictions, count=8, columns=4)
+
+
 def test_gallery_draws_a_sheet(evaluated, capsys):
     out = evaluated / "sheet.png"
-    gallery(out, evaluated, evaluated / "predictions.jsonl", count=8, columns=4)
+    draw(out, evaluated)
     assert Image.open(out).size[0] > 2 * 224
     assert "2 of 2 pictures" in capsys.readouterr().out
 
 
 def test_gallery_says_what_to_do_without_predictions_or_pictures(evaluated, tmp_path):
     with pytest.raises(InputError, match="dvc repro"):
-        gallery(tmp_path / "x.png", evaluated, tmp_path / "none.jsonl", count=8, columns=4)
+        draw(tmp_path / "x.png", evaluated, "none.jsonl")
     (evaluated / "one.png").unlink()
     with pytest.raises(InputError, match="--raw"):
-        gallery(tmp_path / "x.png", evaluated, evaluated / "predictions.jsonl", 8, 4)
+        draw(tmp_path / "x.png", evaluated)
 
 
 def test_summary_tells_scores_what_is_missing_and_examples(evaluated, capsys):
