@@ -18,7 +18,7 @@ repro: .venv/.ready  ## Run the whole pipeline; only what changed runs again
 	@python -m stages.summary
 
 test: lint  ## Check style and types, and run every quick test
-	pytest -q
+	pytest -q -n auto --maxprocesses 4 --dist loadfile
 
 test-slow: .venv/.ready  ## Run the tests that train or read real photographs
 	pytest -q -m slow
@@ -47,6 +47,6 @@ clean-cache:  ## Remove features and training states that were kept for later ru
 	Name another one: make PYTHON=python3.12"; exit 2; }
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install -q --disable-pip-version-check uv==$(UV)
-	.venv/bin/uv pip install -q --require-hashes -r $(LOCK)
+	.venv/bin/uv pip install -q --compile-bytecode --require-hashes -r $(LOCK)
 	.venv/bin/uv pip install -q --no-deps -e .
 	@touch $@

@@ -25,7 +25,7 @@ captions_train2017.json (92 MB, 118,287 pictures, 591,753 captions) takes 7 s an
 
 import posixpath
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +157,7 @@ def _read_list(
     folder = _folder(raw, path, named)
     pictures = _Pictures()
     for entry, (image, reason) in zip(entries, parsed, strict=True):
-        placed = replace(image, path=posixpath.join(folder, image.path))
+        placed = image._replace(path=posixpath.join(folder, image.path))
         _keep_or_drop(entry, placed, reason, known, pictures, listing)
     captioned = _read_annotations(file, annotations, pictures, listing)
     if is_test:

@@ -9,7 +9,7 @@ write its reader and name it in `find.LAYOUTS`.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import Literal, NamedTuple, TypedDict
 
 from pipeline.images.decode import PictureReason, Span
 
@@ -47,8 +47,7 @@ class DroppedRow(TypedDict):
     raw: str  # the value as found
 
 
-@dataclass(frozen=True, slots=True)
-class ListedImage:
+class ListedImage(NamedTuple):  # tuples, as there are hundreds of thousands
     """One picture that a list names; nobody has looked yet whether it exists."""
 
     image_id: str  # the name as listed, with / and without the picture suffix
@@ -58,8 +57,7 @@ class ListedImage:
     span: Span | None = None  # where in `path` the picture is; None where it is all of the file
 
 
-@dataclass(frozen=True, slots=True)
-class ListedCaption:
+class ListedCaption(NamedTuple):
     """One caption of a picture in the same listing."""
 
     image_id: str
@@ -119,6 +117,8 @@ def printable(text: str) -> str:
 
 def is_storable(text: str) -> bool:
     """Tell whether a text is free of lone surrogates, and so can be written as UTF-8."""
+    if text.isascii():
+        return True
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:

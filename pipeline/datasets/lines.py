@@ -16,13 +16,8 @@ def physical_lines(path: Path) -> list[str]:
     Raises:
         InputError: the file cannot be read.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
-    content = content.removeprefix(codecs.BOM_UTF8)
-    text_lines = content.decode("utf-8", "surrogateescape").split("\n")
-    return [line + "\n" for line in text_lines[:-1]] + text_lines[-1:]
+    lines = _lines(path)
+    return [line + "\n" for line in lines[:-1]] + lines[-1:]
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -31,6 +26,15 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
     Raises:
         InputError: the file cannot be read.
     """
-    for number, line in enumerate(physical_lines(path), start=1):
-        if line.strip():
-            yield number, line.removesuffix("\n").removesuffix("\r")
+    for number, line in enumerate(_lines(path), start=1):
+        if line and not line.isspace():
+            yield number, line.removesuffix("\r")
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+    content = content.removeprefix(codecs.BOM_UTF8)
+    return content.decode("utf-8", "surrogateescape").split("\n")

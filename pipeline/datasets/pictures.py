@@ -26,8 +26,11 @@ SAMPLE = 64  # names that are looked up to find the folder they are in
 
 def id_of(name: str) -> str:
     """Take the picture suffix off: `a/b.jpg` -> `a/b`; `c.jpg.1`, which is no picture, stays."""
-    stem, suffix = posixpath.splitext(name)
-    return stem if suffix.lower() in PICTURE_SUFFIXES else name
+    stem, _, suffix = name.rpartition(".")
+    if f".{suffix.lower()}" not in PICTURE_SUFFIXES:
+        return name
+    is_hidden = not stem.rpartition("/")[2].strip(".")  # `.jpg` is a name without a suffix
+    return name if is_hidden else stem
 
 
 def find_folder(raw: Path, names: Collection[str], told_by: str) -> str:

@@ -12,8 +12,9 @@ Lines are read each for itself: a quote that is never closed costs no line but i
 import codecs
 import posixpath
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from pipeline.datasets.layout import ListedCaption, ListedImage, Listing, Reason, is_storable
 from pipeline.datasets.lines import numbered_lines
@@ -25,8 +26,7 @@ LOOKED_AT = 65_536  # bytes of a file that may be read to recognise it
 ITEM_TOLD = 200  # characters of a broken line's beginning that stand for its picture
 
 
-@dataclass(frozen=True, slots=True)
-class NamedCaption:
+class NamedCaption(NamedTuple):
     """What a good line says."""
 
     name: str  # the picture's, as written
@@ -44,8 +44,7 @@ class LineForm:
     parse: Callable[[str], NamedCaption | None]  # None where the line is broken
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
+class _Line(NamedTuple):
     source: str
     raw: str
     said: NamedCaption | Reason  # or why it says nothing
@@ -71,7 +70,7 @@ def read_text_layout(raw: Path, captions: Path, form: LineForm, patterns: Patter
     files = names_in(raw / folder)
     _take_captions(lines, form, listed, set(files), listing)
     # A path that is absolute stays so: it is refused, and not looked for in the folder.
-    listing.images = [replace(i, path=posixpath.join(folder, i.path)) for i in listing.images]
+    listing.images = [i._replace(path=posixpath.join(folder, i.path)) for i in listing.images]
     _note_unlisted(folder, files, listed, listing)
     return listing
 
@@ -124,12 +123,11 @@ def _said(line: str, form: LineForm, *, is_first: bool) -> NamedCaption | Reason
 
 def _pictures(lines: Sequence[_Line]) -> list[ListedImage]:
     """List each picture that a line names, be it without words, at the first line that does."""
-    named: dict[str, ListedImage] = {}
+    first: dict[str, str] = {}  # the names, and where each was read
     for line in lines:
-        if isinstance(line.said, NamedCaption) and line.said.name not in named:
-            name = line.said.name
-            named[name] = ListedImage(id_of(name), name, None, line.source)
-    return list(named.values())
+        if isinstance(line.said, NamedCaption):
+            first.setdefault(line.said.name, line.source)
+    return [ListedImage(id_of(name), name, None, source) for name, source in first.items()]
 
 
 def _take_captions(

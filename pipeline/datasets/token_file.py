@@ -8,8 +8,9 @@ def parse(line: str) -> NamedCaption | None:
     """Split a line: `a.jpg#0<TAB>A dog .` -> a.jpg, 0, `A dog .`; None where it is broken."""
     head, tab, text = line.partition("\t")
     name, _, number = head.strip().rpartition("#")
-    is_whole = tab and name.strip() and number.isascii() and number.isdigit()
-    return NamedCaption(name.strip(), number, text) if is_whole else None
+    name = name.strip()
+    is_whole = tab and name and number.isascii() and number.isdigit()
+    return NamedCaption(name, number, text) if is_whole else None
 
 
 def is_header(line: str) -> bool:

@@ -20,7 +20,7 @@ import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import SEEK_CUR, SEEK_END, SEEK_SET, BufferedReader, RawIOBase
+from io import SEEK_CUR, SEEK_END, SEEK_SET, BufferedReader, BytesIO, RawIOBase
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -81,6 +81,7 @@ TURNS = {
 # JPEG is decoded at the smallest of its scales (1/1, 1/2, 1/4, 1/8) that leaves this many times
 # the side wanted, so that the resize that follows still has enough to average over.
 SCALED_DECODE_MARGIN = 2
+READ_WHOLE = 16 * 2**20  # bytes up to which a picture is read at once; larger ones in pieces
 GRID = (17, 16)  # brightnesses that `difference_hash` compares
 
 
@@ -131,7 +132,7 @@ def inspect(path: Path, max_pixels: int, span: Span | None = None) -> PictureFac
         looks = difference_hash(image if is_plain else _to_rgb(image, image.format))
         stream.seek(0)
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        return PictureFacts(width, height, mode, stream.tell(), digest, looks)
+        return PictureFacts(width, height, mode, stream.seek(0, SEEK_END), digest, looks)
 
 
 def difference_hash(picture: Image.Image) -> str:
@@ -141,9 +142,10 @@ def difference_hash(picture: Image.Image) -> str:
     recompression and changes of brightness hardly matter to it. As 64 hexadecimal digits.
     The picture is RGB or grey.
     """
-    small = picture.resize(GRID, Image.Resampling.BOX).convert("L").tobytes()  # (16, 17)
-    grey = np.frombuffer(small, np.uint8).reshape(GRID[::-1])
-    return np.packbits(grey[:, :-1] > grey[:, 1:]).tobytes().hex()
+    small = picture.resize(GRID, Image.Resampling.BOX)
+    grey = small if small.mode == "L" else small.convert("L")
+    rows = np.frombuffer(grey.tobytes(), np.uint8).reshape(GRID[::-1])  # (16, 17)
+    return np.packbits(rows[:, :-1] > rows[:, 1:]).tobytes().hex()
 
 
 def read_square(
@@ -207,41 +209,43 @@ def inside(folder: Path, relative: str) -> Path:
             "outside_folder", f"expected a path inside {folder}. Received: {relative!r}"
         )
     path = folder.joinpath(*parts)
-    with _told_as_picture_errors(path):
-        if _has_link(folder, parts):
+    try:
+        status = _unless_linked(folder, parts)
+        if status is None:
+            status = path.stat()
             real = path.resolve(strict=True)
             homes = [folder.resolve()]
             if len(parts) > 1:  # else it is the file itself that is a link
                 homes.append((folder / parts[0]).resolve())
             if not any(real.is_relative_to(home) for home in homes):
                 raise PictureError("outside_folder", f"{path} is a link that leaves {folder}")
-        _check_regular(path, path.stat())
+        _check_regular(path, status)
+    except PictureError:
+        raise
+    except Exception as error:
+        raise _as_picture_error(path, error) from error
     return path
 
 
-def _has_link(folder: Path, parts: list[str]) -> bool:
-    """Tell whether folder/a, folder/a/b or folder/a/b/c is a link."""
+def _unless_linked(folder: Path, parts: list[str]) -> os.stat_result | None:
+    """Look up folder/a/b/c; None where folder/a, folder/a/b or folder/a/b/c is a link."""
     step = str(folder)
     for part in parts:
         step = f"{step}/{part}"
-        if stat.S_ISLNK(os.lstat(step).st_mode):
-            return True
-    return False
+        status = os.lstat(step)
+        if stat.S_ISLNK(status.st_mode):
+            return None
+    return status
 
 
 @contextmanager
 def _opened(
     path: Path, max_pixels: int, span: Span | None
-) -> Iterator[tuple[BufferedReader, Image.Image]]:
+) -> Iterator[tuple[BytesIO | BufferedReader, Image.Image]]:
     """Open a picture whose header is fine; tell whatever goes wrong as a PictureError."""
-    with _told_as_picture_errors(path):
-        status = path.stat()
-        _check_regular(path, status)
-        if status.st_size == 0 or (span and span.length == 0):
-            raise PictureError("empty", f"{path} has zero bytes")
-        if span == (0, status.st_size):
-            span = None
-        with _bytes_of(path, span) as stream, Image.open(stream, formats=FORMATS) as image:
+    try:
+        stream = _bytes_of(path, span)
+        with stream, Image.open(stream, formats=FORMATS) as image:
             width, height = image.size
             if width * height > max_pixels:
                 raise PictureError(
@@ -249,13 +253,25 @@ def _opened(
                     f"{path} has {width} x {height} pixels; the bound (max_pixels) is {max_pixels}",
                 )
             yield stream, image
+    except PictureError:
+        raise
+    except Exception as error:  # all of them: see _as_picture_error
+        raise _as_picture_error(path, error) from error
 
 
-def _bytes_of(path: Path, span: Span | None) -> BufferedReader:
+def _bytes_of(path: Path, span: Span | None) -> BytesIO | BufferedReader:
     """Open a file, or a span of it as if it were a file."""
-    if span is None:
-        return path.open("rb")
-    return BufferedReader(_Part(path, span))
+    status = path.stat()
+    _check_regular(path, status)
+    offset, length = span or (0, status.st_size)
+    if min(length, status.st_size) == 0:
+        raise PictureError("empty", f"{path} has zero bytes")
+    length = min(length, max(0, status.st_size - offset))
+    if length > READ_WHOLE:
+        return BufferedReader(_Part(path, Span(offset, length)))
+    with path.open("rb", buffering=0) as file:
+        file.seek(offset)
+        return BytesIO(file.read(length))
 
 
 class _Part(RawIOBase):
@@ -295,18 +311,14 @@ def _check_regular(path: Path, status: os.stat_result) -> None:
         raise PictureError("not_a_file", f"{path} is a folder, a device or a pipe, not a file")
 
 
-@contextmanager
-def _told_as_picture_errors(path: Path) -> Iterator[None]:
-    """Turn whatever Pillow and the system raise into a PictureError with its reason."""
-    try:
-        yield
-    except PictureError:
-        raise
-    except Exception as error:
-        # All of them: on damaged files Pillow's readers raise OSError, SyntaxError, ValueError,
-        # EOFError, struct.error, zlib.error, MemoryError and more.
-        told = " ".join(str(error).split()) or type(error).__name__
-        raise PictureError(_reason(error), f"{path}: {told}") from error
+def _as_picture_error(path: Path, error: Exception) -> PictureError:
+    """Tell whatever Pillow and the system raise as a PictureError with its reason.
+
+    On damaged files Pillow's readers raise OSError, SyntaxError, ValueError, EOFError,
+    struct.error, zlib.error, MemoryError and more.
+    """
+    told = " ".join(str(error).split()) or type(error).__name__
+    return PictureError(_reason(error), f"{path}: {told}")
 
 
 def _reason(error: Exception) -> PictureReason:

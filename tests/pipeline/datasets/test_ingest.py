@@ -209,7 +209,7 @@ def test_restval_left_out_and_pictures_without_captions_by_design(
     def read(raw: Path) -> Listing:
         listing = layout.read(raw)
         listing.images = [
-            replace(i, split="restval") if i.image_id == "train1" else i for i in listing.images
+            i._replace(split="restval") if i.image_id == "train1" else i for i in listing.images
         ]
         listing.captions = [c for c in listing.captions if c.image_id != "test1"]
         listing.uncaptioned = {"test1"}

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from pipeline.images import decode
 from pipeline.images.decode import (
     PictureError,
     Span,
@@ -360,10 +361,16 @@ def test_pipes_and_devices_are_never_opened(tmp_path: Path) -> None:
 # --- spans, small pictures, what a picture looks like
 
 
+@pytest.mark.parametrize("read_whole", [0, 2**24], ids=["in pieces", "at once"])
 @pytest.mark.parametrize("suffix", ["jpg", "png", "gif", "webp", "bmp", "tiff", "ppm"])
-def test_a_span_of_a_file_is_read_as_the_picture_alone(tmp_path: Path, suffix: str) -> None:
+def test_a_span_of_a_file_is_read_as_the_picture_alone(
+    tmp_path: Path, suffix: str, read_whole: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decode, "READ_WHOLE", read_whole)
     alone = save(tmp_path, photo(), f"a.{suffix}")
     content = alone.read_bytes()
+    facts = inspect(alone, BOUND)
+    assert (facts.bytes, facts.sha256) == (len(content), hashlib.sha256(content).hexdigest())
     packed = tmp_path / "packed.tar"
     packed.write_bytes(b"x" * 700 + content + b"y" * 900)
     span = Span(700, len(content))
