@@ -1,4 +1,4 @@
-"""Stage `encoder`: settle the CNN, with ImageNet weights, a weights file, or trained here."""
+"""Stage `encoder`: settle the CNN, with weights from elsewhere, fine-tuned or not, or its own."""
 
 import logging
 from collections import defaultdict
@@ -11,7 +11,7 @@ import typer
 
 from pipeline import backend
 from pipeline.errors import InputError
-from pipeline.images import train_encoder
+from pipeline.images import finetune, train_encoder
 from pipeline.images.encoder import Encoder
 from pipeline.images.reading import Picture, read_batches
 from pipeline.images.settle import TRAIN, EncoderSettings, pretrained, untrained
@@ -33,23 +33,53 @@ def encoder(
     """Settle the encoder that features are made with; CAPTIONS are read only to train it."""
     settings = load(EncoderSettings, "encoder", params)
     if settings.weights == TRAIN:
-        tables = read_table(images, IMAGES), read_table(captions, CLEAN_CAPTIONS)
-        made = _train(raw, *tables, settings)
+        made = _train(raw, *_tables(images, captions), settings)
     else:
         made = pretrained(settings, weights)
+        if settings.finetune:
+            made = _finetune(made, raw, *_tables(images, captions), settings.finetuning)
     made.save(out)
     log.info("encoder: %s, %s", made.spec.network, made.spec.fingerprint[:12])
+
+
+def _tables(images: Path, captions: Path) -> tuple[pa.Table, pa.Table]:
+    return read_table(images, IMAGES), read_table(captions, CLEAN_CAPTIONS)
 
 
 def _train(raw: Path, images: pa.Table, captions: pa.Table, settings: EncoderSettings) -> Encoder:
     """Train `compact` on the pictures and captions of the training split."""
     backend.seed(settings.compact.seed)
+    pictures, wanted = _lessons(images, captions, settings.compact.labels)
+    made = untrained(settings)
+    side = made.spec.side
+    pixels = np.concatenate([batch for _, batch in read_batches(pictures, raw, side, 256)])
+    train_encoder.fit(made.model, pixels, wanted, settings.compact)
+    return Encoder(made.body, made.spec.network, side, TRAIN)  # anew, as the weights have changed
+
+
+def _finetune(
+    made: Encoder,
+    raw: Path,
+    images: pa.Table,
+    captions: pa.Table,
+    settings: finetune.FinetuneSettings,
+) -> Encoder:
+    """Continue a pretrained network on the pictures and captions of the training split."""
+    backend.seed(settings.seed)
+    pictures, wanted = _lessons(images, captions, settings.labels)
+    finetune.finetune(made.model, made.body, pictures, raw, wanted, settings)
+    spec = made.spec
+    return Encoder(made.body, spec.network, spec.side, f"{spec.source}, fine-tuned")
+
+
+def _lessons(images: pa.Table, captions: pa.Table, number: int) -> tuple[list[Picture], np.ndarray]:
+    """Gather the training pictures and which labels each has, float32 (n, labels)."""
     tokens = defaultdict(list)
     for row in captions.to_pylist():
         tokens[row["image_id"]].append(row["tokens"])
     train = [row for row in images.to_pylist() if row["split"] == "train"]
     texts = [tokens[row["image_id"]] for row in train]
-    labels = train_encoder.choose_labels(texts, settings.compact.labels)
+    labels = train_encoder.choose_labels(texts, number)
     if not labels:
         raise InputError(
             "encoder: expected training pictures whose captions share words, to train on. "
@@ -58,14 +88,7 @@ def _train(raw: Path, images: pa.Table, captions: pa.Table, settings: EncoderSet
             "weights: imagenet"
         )
     log.info("encoder: learns %d words and pairs of words, such as %s", len(labels), labels[:5])
-
-    made = untrained(settings)
-    pictures = [Picture.of(row) for row in train]
-    side = made.spec.side
-    pixels = np.concatenate([batch for _, batch in read_batches(pictures, raw, side, 256)])
-    wanted = train_encoder.targets(texts, labels)
-    train_encoder.fit(made.model, pixels, wanted, settings.compact)
-    return Encoder(made.body, made.spec.network, side, TRAIN)  # anew, as the weights have changed
+    return [Picture.of(row) for row in train], train_encoder.targets(texts, labels)
 
 
 if __name__ == "__main__":

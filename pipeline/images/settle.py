@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Literal
 
 import keras
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipeline.errors import InputError
 from pipeline.images.encoder import Encoder, load_weights
+from pipeline.images.finetune import FinetuneSettings
 from pipeline.images.networks import NETWORKS
 from pipeline.images.train_encoder import CompactSettings
 from pipeline.params import Settings
@@ -36,6 +37,17 @@ class EncoderSettings(Settings):
     weights_folder: str  # for dvc.yaml: the command line has it
     side: int | None = Field(ge=32, le=1024)  # pixels; null: the network's own
     compact: CompactSettings
+    finetune: bool  # whether pretrained weights are continued on the captions' words
+    finetuning: FinetuneSettings
+
+    @model_validator(mode="after")
+    def _check_finetune(self) -> "EncoderSettings":
+        if self.finetune and self.weights == TRAIN:
+            raise ValueError(
+                "finetune is for pretrained weights; with weights: train the network learns the"
+                " words of the captions from the start"
+            )
+        return self
 
 
 def pretrained(settings: EncoderSettings, weights_folder: Path) -> Encoder:

@@ -23,6 +23,7 @@ from pipeline.progress import Progress
 
 MIN_PICTURES = 10  # that a label must be in: fewer teach nothing
 MIN_AGREEMENT = 3.0  # times likelier than chance
+REACH = 4  # pixels by which a picture is moved
 
 
 class CompactSettings(Settings):
@@ -104,8 +105,7 @@ def fit(
     head = keras.layers.Dense(wanted.shape[1], name="labels")
     model = keras.Sequential([encoder, layers.Dropout(0.1), head])
     model(pictures[:1])
-    share = np.clip(wanted.mean(axis=0), 1e-4, 1 - 1e-4)
-    head.bias.assign(np.log(share / (1 - share)))  # begin at each label's own frequency
+    start_at_frequencies(head, wanted)
     steps = settings.epochs * -(-len(pictures) // settings.batch_size)
     rate = keras.optimizers.schedules.CosineDecay(
         0.1 * settings.learning_rate,
@@ -123,9 +123,15 @@ def fit(
         for epoch in range(settings.epochs):
             rng = np.random.default_rng([settings.seed, epoch])
             for rows in _batches(len(pictures), settings.batch_size, rng):
-                moved = _moved(pictures[rows], rng)
-                logs = model.train_on_batch(moved, wanted[rows], return_dict=True)
+                moves = moved(pictures[rows], rng, REACH)
+                logs = model.train_on_batch(moves, wanted[rows], return_dict=True)
                 progress.advance(len(rows), f"loss {logs['loss']:.4f}")
+
+
+def start_at_frequencies(head: keras.layers.Dense, wanted: np.ndarray) -> None:
+    """Have a head begin with each label's own frequency in `wanted`, float (n, labels)."""
+    share = np.clip(wanted.mean(axis=0), 1e-4, 1 - 1e-4)
+    head.bias.assign(np.log(share / (1 - share)))
 
 
 def _batches(number: int, size: int, rng: np.random.Generator) -> list[np.ndarray]:
@@ -133,9 +139,9 @@ def _batches(number: int, size: int, rng: np.random.Generator) -> list[np.ndarra
     return np.split(rng.permutation(number), range(size, number, size))
 
 
-def _moved(pictures: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Move each picture (b, h, w, c) by up to 4 pixels, so that none is learned by heart."""
-    moves = rng.integers(-4, 5, (len(pictures), 2)).tolist()
+def moved(pictures: np.ndarray, rng: np.random.Generator, reach: int) -> np.ndarray:
+    """Move each picture (b, h, w, c) by up to `reach` pixels: none is then learned by heart."""
+    moves = rng.integers(-reach, reach + 1, (len(pictures), 2)).tolist()
     return np.stack([_shift(picture, *move) for picture, move in zip(pictures, moves, strict=True)])
 
 

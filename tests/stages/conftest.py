@@ -30,6 +30,11 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "compact": {
             "labels": 20, "epochs": 1, "batch_size": 16, "learning_rate": 0.002, "seed": 1
         },
+        "finetune": False,
+        "finetuning": {
+            "labels": 20, "share": 0.5, "epochs": 1, "batch_size": 16, "learning_rate": 0.001,
+            "weight_decay": 0.01, "seed": 1,
+        },
     },
     "features": {"format": "parquet", "dtype": "float16", "rows_per_shard": 16, "batch_size": 16},
     "train": {

