@@ -45,7 +45,8 @@ def caption(
     )
     paths = _gather(pictures)
     captioner = bundle.load_captioner(model)
-    encoder = Encoder.load(model / bundle.ENCODER)
+    pooled = len(captioner.decoder.feature_shape) == 1
+    encoder = Encoder.load(model / bundle.ENCODER, pooling="average" if pooled else "grid")
     broken = 0
     for first in range(0, len(paths), BATCH):
         good, pixels = [], []

@@ -1,23 +1,27 @@
 """Stage `evaluate`: caption a split with the trained bundle and score the captions."""
 
+import csv
+import io
 import json
 import logging
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
+import pyarrow as pa
 import typer
 
-from pipeline.captioner import bundle
-from pipeline.captioner.captioner import Caption, SearchSettings
-from pipeline.datasets.scenes.facts import fact_accuracy
-from pipeline.errors import InputError
-from pipeline.evaluation.corpus import describe
-from pipeline.evaluation.scores import METRICS, Scores, score, unscored
-from pipeline.files import write_json, write_json_lines
-from pipeline.images.shards import read_shards
+from pipeline.captioner.captioner import SearchSettings
+from pipeline.datasets.scenes.facts import is_true
+from pipeline.evaluation.by_length import by_length
+from pipeline.evaluation.coco_results import coco_results
+from pipeline.evaluation.corpus import CorpusFigures, describe
+from pipeline.evaluation.per_picture import METRICS
+from pipeline.evaluation.scores import Scores, score, unscored
+from pipeline.evaluation.significance import interval, mean_of
+from pipeline.evaluation.split import Candidates, Searcher, Split, select
+from pipeline.files import write_json, write_json_lines, write_text
 from pipeline.params import load
 from pipeline.tables import CAPTIONS, CLEAN_CAPTIONS, FACTS, IMAGES, read_table
 from pipeline.text.marks import MARKS
@@ -25,11 +29,17 @@ from stages.command import run
 
 log = logging.getLogger(__name__)
 
+TRUE = "fact_accuracy"
+# Of one caption. BLEU-2 to BLEU-4 are of a corpus, and nearly always 0 of one caption.
+SENTENCE_METRICS = ("bleu_1", "bleu_4_smoothed", "meteor", "rouge_l", "cider_d", "spice", TRUE)
+
 
 class EvaluateSettings(SearchSettings):
     """Section `evaluate` of params.yaml."""
 
-    split: Literal["train", "val", "test"]
+    split: Literal["train", "val", "test"]  # what is scored
+    coco_splits: list[Literal["train", "val", "test"]]  # what COCO results are written of
+    spice: str | None  # folder of SPICE's program and models, see pipeline/evaluation/spice.py
 
 
 def evaluate(
@@ -40,109 +50,144 @@ def evaluate(
     out: Annotated[Path, typer.Argument(help="Folder for scores and captions.")],
     params: Annotated[Path, typer.Option(help="Settings.")] = Path("params.yaml"),
 ) -> None:
-    """Caption the split's pictures; write metrics.json, predictions.jsonl and coco_results.json."""
+    """Caption the split's pictures; write metrics.json, predictions.jsonl, by_length.csv, coco/."""
     settings = load(EvaluateSettings, "evaluate", params)
-    images = read_table(ingested / "images.parquet", IMAGES).to_pylist()
-    split_of = {row["image_id"]: row["split"] for row in images}
-    wanted = sorted(image_id for image_id, split in split_of.items() if split == settings.split)
-    if not wanted:
-        raise InputError(f"evaluate: split {settings.split!r} has no pictures")
-
-    description = bundle.read_description(model)
-    known = read_shards(features, description.encoder)
-    row_of = known.row_of()
-    absent = [image_id for image_id in wanted if image_id not in row_of]
-    if absent:
-        raise InputError(
-            f"{features}: expected features of every picture of split {settings.split!r}. "
-            f"Received: none of {len(absent)}, such as {absent[0]}. Run `dvc repro`"
-        )
-    captioner = bundle.load_captioner(model)
-    values = known.values[[row_of[image_id] for image_id in wanted]]
-    found = dict(zip(wanted, captioner.caption(values, settings), strict=True))
+    images = read_table(ingested / "images.parquet", IMAGES)
+    texts = read_table(ingested / "captions.parquet", CAPTIONS)
+    split = select(settings.split, images, texts)
+    searcher = Searcher(model, features)
+    search = SearchSettings(**settings.model_dump(include=set(SearchSettings.model_fields)))
+    found = searcher.caption(split.ids, search)
     log.info("evaluate: %d pictures captioned", len(found))
 
-    references = defaultdict(list)
-    for row in read_table(ingested / "captions.parquet", CAPTIONS).to_pylist():
-        references[row["image_id"]].append(row["text"])
-    best = {image_id: candidates[0] for image_id, candidates in found.items()}
-    texts = {image_id: caption.text for image_id, caption in best.items()}
-    captioned = {key: references[key] for key in wanted if key in references}
-    scores = score(texts, captioned) if captioned else unscored(texts)
-    if scores.without_references:
-        log.info("evaluate: %d have no references: not scored", len(scores.without_references))
-
-    training = [
-        row["tokens"]
-        for row in read_table(captions, CLEAN_CAPTIONS).to_pylist()
-        if split_of[row["image_id"]] == "train"
-    ]
-    words = captioner.vocabulary.words[len(MARKS) :]
-    figures = describe([caption.words for caption in best.values()], training, words)
-    facts = {
-        row["image_id"]: json.loads(row["facts"])
-        for row in read_table(ingested / "facts.parquet", FACTS).to_pylist()
-    }
-    metrics = _metrics(scores, figures.__dict__, best, facts)
+    scores = _score(found, split, settings.spice)
+    training = _training(images, captions)
+    words = searcher.captioner.vocabulary.words[len(MARKS) :]
+    figures = describe([candidates[0].words for candidates in found.values()], training, words)
+    true = _true(found, ingested / "facts.parquet")
+    metrics = _metrics(scores, figures, true, len(found))
     write_json(out / "metrics.json", metrics)
-    write_json(out / "coco_results.json", [_coco(key, text) for key, text in texts.items()])
-    write_json_lines(
-        out / "predictions.jsonl",
-        [_prediction(row, found, references, scores) for row in images if row["image_id"] in found],
-    )
+    write_json_lines(out / "predictions.jsonl", _predictions(split, found, scores, true))
+    write_text(out / "by_length.csv", _lengths(scores, found))
+    for name in _with_pictures(settings.coco_splits, images):
+        own = name == split.name
+        of_split = found if own else searcher.caption(select(name, images, texts).ids, search)
+        best = {image_id: candidates[0].text for image_id, candidates in of_split.items()}
+        write_json(out / "coco" / f"captions_{name}_results.json", coco_results(best))
     _tell(metrics)
 
 
+def _score(found: Mapping[str, Candidates], split: Split, spice: str | None) -> Scores:
+    best = {image_id: candidates[0].text for image_id, candidates in found.items()}
+    if not split.references:
+        return unscored(best)
+    every = {image_id: [one.text for one in group] for image_id, group in found.items()}
+    scores = score(best, split.references, every, None if spice is None else Path(spice))
+    if scores.without_references:
+        log.info("evaluate: %d have no references: not scored", len(scores.without_references))
+    return scores
+
+
+def _training(images: pa.Table, captions: Path) -> list[list[str]]:
+    """The words of the training captions."""
+    split_of = {row["image_id"]: row["split"] for row in images.to_pylist()}
+    rows = read_table(captions, CLEAN_CAPTIONS).to_pylist()
+    return [row["tokens"] for row in rows if split_of[row["image_id"]] == "train"]
+
+
+def _true(found: Mapping[str, Candidates], facts: Path) -> dict[str, float]:
+    """Tell whether captions are true, 1 or 0, of those pictures whose facts are known."""
+    known = {row["image_id"]: row["facts"] for row in read_table(facts, FACTS).to_pylist()}
+    return {
+        image_id: float(is_true(candidates[0].words, json.loads(known[image_id])))
+        for image_id, candidates in found.items()
+        if image_id in known
+    }
+
+
 def _metrics(
-    scores: Scores,
-    figures: Mapping[str, Any],
-    best: Mapping[str, Caption],
-    facts: Mapping[str, Any],
+    scores: Scores, figures: CorpusFigures, true: Mapping[str, float], pictures: int
 ) -> dict[str, Any]:
-    """Gather what metrics.json holds."""
+    """Gather what metrics.json holds; `<score>_low` and `_high` are its 95% interval."""
     metrics: dict[str, Any] = {
         **scores.corpus,
-        **figures,
-        "pictures": len(best),
+        **figures.__dict__,
+        "pictures": pictures,
         "scored_pictures": len(scores.pictures),
     }
-    with_facts = {key: caption.words for key, caption in best.items() if key in facts}
-    if with_facts:
-        metrics["fact_accuracy"] = fact_accuracy(with_facts, facts)
+    statistics = dict(scores.statistics)
+    if true:
+        statistics[TRUE] = mean_of(np.array(list(true.values())))
+        metrics[TRUE] = statistics[TRUE].score()
+    for name, sums in statistics.items():
+        metrics[f"{name}_low"], metrics[f"{name}_high"] = interval(sums)
+    if scores.oracle:
+        metrics["oracle_cider_d"] = scores.oracle.cider_d
+        metrics["oracle_bleu_4"] = scores.oracle.bleu_4
+    if scores.human_cider_d is not None:
+        metrics["human_cider_d"] = scores.human_cider_d
     rounded = {name: _rounded(value) for name, value in metrics.items()}
     return {**rounded, "missing": scores.missing, "tokenisation": scores.tokenisation}
 
 
-def _prediction(
-    image: Mapping[str, Any],
-    found: Mapping[str, Sequence[Caption]],
-    references: Mapping[str, Sequence[str]],
-    scores: Scores,
-) -> dict[str, Any]:
-    """Gather a line of predictions.jsonl: the n best, the references and the picture's scores."""
-    image_id = image["image_id"]
-    own = scores.pictures.get(image_id, {})
-    return {
-        "image_id": image_id,
-        "path": image["path"],
-        "caption": found[image_id][0].text,
-        "candidates": [
+def _predictions(
+    split: Split, found: Mapping[str, Candidates], scores: Scores, true: Mapping[str, float]
+) -> list[dict[str, Any]]:
+    """Gather the lines of predictions.jsonl: n best, references and scores of each picture."""
+    ciders = scores.oracle.candidates if scores.oracle else []
+    cider_of = dict(zip(scores.pictures, ciders, strict=True))
+    rows = []
+    for image in split.images:
+        image_id = image["image_id"]
+        own = dict(scores.pictures.get(image_id, {}))
+        if image_id in true:
+            own[TRUE] = true[image_id]
+        rows.append(
             {
-                "caption": candidate.text,
-                "log_prob": _rounded(candidate.log_prob),
-                "score": _rounded(candidate.score),
+                "image_id": image_id,
+                "path": image["path"],
+                "caption": found[image_id][0].text,
+                "candidates": _candidates(found[image_id], cider_of.get(image_id)),
+                "references": split.references.get(image_id, []),
+                "scores": {name: _rounded(own[name]) for name in SENTENCE_METRICS if name in own},
             }
-            for candidate in found[image_id]
-        ],
-        "references": references[image_id],
-        "scores": {name: _rounded(value) for name, value in own.items()},
-    }
+        )
+    return rows
 
 
-def _coco(image_id: str, caption: str) -> dict[str, Any]:
-    """One entry of the COCO results format, whose ids are numbers where they can be."""
-    number = image_id.isascii() and image_id.isdigit()
-    return {"image_id": int(image_id) if number else image_id, "caption": caption}
+def _candidates(found: Candidates, ciders: Sequence[float] | None) -> list[dict[str, Any]]:
+    """Tell the n best captions with what the search, and the references, make of them."""
+    rows: list[dict[str, Any]] = [
+        {
+            "caption": candidate.text,
+            "log_prob": _rounded(candidate.log_prob),
+            "score": _rounded(candidate.score),
+        }
+        for candidate in found
+    ]
+    for row, cider in zip(rows, ciders or (), strict=False):
+        row["cider_d"] = _rounded(cider)
+    return rows
+
+
+def _lengths(scores: Scores, found: Mapping[str, Candidates]) -> str:
+    """Write scores by length as CSV."""
+    lengths = [len(found[image_id][0].words) for image_id in scores.pictures]
+    rows = by_length(lengths, scores.statistics)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]) if rows else ["words"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: _rounded(value) for name, value in row.items()} for row in rows)
+    return text.getvalue()
+
+
+def _with_pictures(names: Sequence[str], images: pa.Table) -> list[str]:
+    """Leave out splits that the data set does not have."""
+    there = set(images["split"].to_pylist())
+    for name in names:
+        if name not in there:
+            log.info("evaluate: no COCO results of split %r: it has no pictures", name)
+    return [name for name in names if name in there]
 
 
 def _rounded(value: Any) -> Any:
@@ -151,9 +196,10 @@ def _rounded(value: Any) -> Any:
 
 
 def _tell(metrics: Mapping[str, Any]) -> None:
-    for name in (*METRICS, "fact_accuracy"):
+    for name in (*METRICS, TRUE):
         if name in metrics:
-            log.info("evaluate: %-13s %.4f", name, metrics[name])
+            values = metrics[name], metrics[f"{name}_low"], metrics[f"{name}_high"]
+            log.info("evaluate: %-13s %.4f  (%.4f to %.4f)", name, *values)
     for name, reason in metrics["missing"].items():
         log.warning("evaluate: %-13s missing: %s", name, reason)
 

@@ -1,18 +1,23 @@
 """Stage `features`: run the encoder over every picture once; write features in shards."""
 
 import logging
+from dataclasses import replace
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pipeline.images.cache import FeatureCache
+from pipeline.images.cluster import encode_on_cluster
 from pipeline.images.encoder import Encoder
-from pipeline.images.features import FeaturesSettings, compute, rows
-from pipeline.images.reading import Picture
-from pipeline.images.shards import write_shards
+from pipeline.images.encoding import Encode
+from pipeline.images.features import FeaturesSettings, Source, extract
+from pipeline.images.listing import PictureList
+from pipeline.images.precision import PROBE, fastest
+from pipeline.images.reading import read_batches
+from pipeline.images.spec import Arithmetic, Pooling
 from pipeline.params import load
-from pipeline.tables import IMAGES, read_table
 from stages.command import run
 
 log = logging.getLogger(__name__)
@@ -30,27 +35,48 @@ def features(
 ) -> None:
     """Encode the pictures named in IMAGES and write their features to OUT."""
     settings = load(FeaturesSettings, "features", params)
-    pictures = [Picture.of(row) for row in read_table(images, IMAGES).to_pylist()]
-    model = Encoder.load(encoder)
-    spec = model.spec
-    known = FeatureCache(cache, spec.fingerprint, spec.features)
-    new = compute(pictures, raw, model.encode, spec.side, known, settings.batch_size)
-    manifest = write_shards(
-        out,
-        rows(pictures, known),
-        len(pictures),
-        features=spec.features,
-        encoder=spec.fingerprint,
-        file_format=settings.format,
-        dtype=settings.dtype,
-        rows_per_shard=settings.rows_per_shard,
-    )
+    pictures = PictureList(images)
+    model = _encoder(encoder, settings, pictures, raw)
+    source = Source(model.encode, model.spec.side, model.shape, model.identity)
+    if settings.engine == "ray":
+        source = _on_cluster(source, model, encoder, raw, settings)
+    manifest, work = extract(pictures, raw, source, cache, out, settings)
+    work.tell()
     log.info(
         "features: %d pictures in %d shards, %d encoded now, the others known before",
         manifest.rows,
         len(manifest.shards),
-        new,
+        work.encoded,
     )
+
+
+def _encoder(folder: Path, settings: FeaturesSettings, pictures: PictureList, raw: Path) -> Encoder:
+    """Load the encoder; `precision: auto` is settled on the first pictures."""
+    if settings.precision != "auto":
+        return Encoder.load(folder, settings.pooling, settings.precision)
+    model = Encoder.load(folder, settings.pooling)
+    some = list(islice(pictures, PROBE))
+    for _, pixels in read_batches(some, raw, model.spec.side, PROBE, settings.workers):
+        return fastest(model, pixels)
+    return model  # there are no pictures
+
+
+def _on_cluster(
+    source: Source, model: Encoder, folder: Path, raw: Path, settings: FeaturesSettings
+) -> Source:
+    """Have the pictures encoded by a Ray cluster, each actor loading the encoder's folder."""
+    make_encoder = partial(_encode_with, folder.resolve(), model.pooling, model.precision)
+    batch_size, ray = settings.batch_size, settings.ray
+    return replace(
+        source,
+        cluster=lambda pictures: encode_on_cluster(
+            pictures, raw, make_encoder, source.side, batch_size, ray
+        ),
+    )
+
+
+def _encode_with(folder: Path, pooling: Pooling, precision: Arithmetic) -> Encode:
+    return Encoder.load(folder, pooling, precision).encode
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ LABELS = {
     "meteor": "METEOR",
     "rouge_l": "ROUGE-L",
     "cider_d": "CIDEr-D",
+    "spice": "SPICE",
     "fact_accuracy": "captions true of their picture",
     "distinct_share": "captions that are distinct",
     "novel_share": "captions not in the training set",

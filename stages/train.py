@@ -20,7 +20,7 @@ from pipeline.captioner.decoders.find import build
 from pipeline.captioner.training import Split, TrainSettings
 from pipeline.errors import InputError
 from pipeline.files import sha256_of, write_json
-from pipeline.images.shards import MANIFEST, Features, read_shards
+from pipeline.images.shards import MANIFEST, ShardReader, open_shards
 from pipeline.images.spec import SPEC, read_spec
 from pipeline.params import load
 from pipeline.tables import CLEAN_CAPTIONS, IMAGES, read_table
@@ -44,13 +44,12 @@ def train(
     settings = load(TrainSettings, "train", params)
     words = Vocabulary.read(vocabulary)
     fingerprint = read_spec(encoder).fingerprint
-    known = read_shards(features, fingerprint)
+    known = open_shards(features, fingerprint)
     tables = read_table(images, IMAGES), read_table(captions, CLEAN_CAPTIONS)
     splits = {name: _split(name, *tables, known, words) for name in ("train", "val")}
 
     backend.seed(settings.seed)
-    shape = bundle.shape_of(known.values)
-    decoder = build(settings, len(words), shape)
+    decoder = build(settings, len(words), known.shape)
     decoder.start_output_bias(np.array(words.counts))
     inputs = [images, captions, vocabulary, encoder / SPEC, features / MANIFEST]
     checkpoint = cache / _key(inputs, settings)
@@ -64,7 +63,7 @@ def train(
             checkpoint,
             lambda metrics: _log_epoch(live, metrics),
         )
-    bundle.save(out / "bundle", decoder, vocabulary, encoder, shape, fingerprint)
+    bundle.save(out / "bundle", decoder, vocabulary, encoder, known.shape, known.encoder)
     best = {"epoch": history.best + 1, "epochs": len(history.epochs)}
     write_json(out / "metrics.json", {**best, **history.epochs[history.best]})
     shutil.rmtree(checkpoint)  # only now: until the bundle is there, it is all there is
@@ -78,7 +77,7 @@ def _log_epoch(live: Live, metrics: dict[str, float]) -> None:
 
 
 def _split(
-    name: str, images: pa.Table, captions: pa.Table, features: Features, words: Vocabulary
+    name: str, images: pa.Table, captions: pa.Table, features: ShardReader, words: Vocabulary
 ) -> Split:
     """Gather one split: its pictures that have captions, their features and encoded captions."""
     tokens = defaultdict(list)
@@ -96,8 +95,11 @@ def _split(
     references = [tokens[image_id] for image_id in ids]
     pictures = np.repeat(np.arange(len(ids)), [len(texts) for texts in references])
     encoded = [words.encode(text) for texts in references for text in texts]
-    values = features.values[[row_of[image_id] for image_id in ids]]
-    return Split(values, Captions(pictures, encoded), references)
+    chosen = features.select(np.array([row_of[image_id] for image_id in ids]))
+    is_grid = (
+        len(features.shape) > 1
+    )  # these are read batch by batch, as they are many times larger
+    return Split(chosen if is_grid else chosen[:], Captions(pictures, encoded), references)
 
 
 def _key(inputs: list[Path], settings: TrainSettings) -> str:

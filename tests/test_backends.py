@@ -5,12 +5,15 @@ import runpy
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 
+from pipeline.captioner.decoders.base import DecoderSettings
+
 REPOSITORY = Path(__file__).parents[1]
-KEYS = ("log_probs", "beam", "words", "trained")
+KEYS = ("log_probs", "steps", "beam", "words", "trained")
 WORK = '''
 """Score, search and train one epoch from the weights in a folder; save all numbers."""
 
@@ -24,36 +27,43 @@ from pipeline import backend
 from pipeline.captioner import training
 from pipeline.captioner.batches import Captions
 from pipeline.captioner.captioner import Captioner, SearchSettings
-from pipeline.captioner.decoders.find import build
+from pipeline.captioner.decoders.find import DECODERS, build
 from pipeline.text.vocabulary import Vocabulary
 
 folder, backend_name = Path(sys.argv[1]), keras.backend.backend()
 texts = [text.split() for text in ("a red dog runs", "two cats sleep near a tree")] * 8
 vocabulary = Vocabulary.build(texts, 1)
 search = SearchSettings(beam_width=3, length_penalty=0.9, max_words=6)
-features = np.random.default_rng(2).normal(size=(len(texts), 5)).astype("float32")
+grids = np.random.default_rng(2).normal(size=(len(texts), 2, 3, 5)).astype("float32")
 captions = Captions(np.arange(len(texts)), [vocabulary.encode(text) for text in texts])
-split = training.Split(features, captions, [[text] for text in texts])
 tokens = np.array([[1, 4, 5, 6], [1, 6, 6, 9]], "int32")
 
 numbers = {}
-for name in ("inject", "merge"):
+for name in DECODERS:
     settings = training.TrainSettings(
         decoder=name, units=8, embedding=6, dropout=0.0, epochs=1, patience=1, batch_size=4,
         learning_rate=0.01, warmup=0.1, clip_norm=1.0, max_words=6, seed=1,
     )
+    features = grids if DECODERS[name].needs_grid else grids[:, 0, 0]
+    split = training.Split(features, captions, [[text] for text in texts])
     backend.seed(1)
-    decoder = build(settings, len(vocabulary), (5,))
+    decoder = build(settings, len(vocabulary), features.shape[1:])
     decoder.load_weights(folder / f"{name}.weights.h5")
     captioner = Captioner(decoder, vocabulary)
     log_probs = keras.ops.log_softmax(decoder((features[:2], tokens)))
-    found = captioner.caption(features[:5], search)
-    trained = []
-    if name == "inject":
-        checkpoint = folder / backend_name
+    state, memory, steps = decoder.start(features[:2]), decoder.memory(features[:2]), []
+    for place in range(tokens.shape[1]):
+        step, state = decoder.step(tokens[:, place], state, memory)
+        steps.append(keras.ops.convert_to_numpy(step))
+    found, trained = [], []
+    if name in ("inject", "adaptive", "top_down"):  # compiled: one of each kind is enough
+        found = captioner.caption(features[:5], search)
+    if name in ("inject", "adaptive"):
+        checkpoint = folder / f"{backend_name}-{name}"
         training.fit(captioner, split, split, settings, checkpoint, trained.append)
     numbers |= {
         f"{name} log_probs": keras.ops.convert_to_numpy(log_probs),
+        f"{name} steps": steps,
         f"{name} beam": [[caption.log_prob for caption in picture] for picture in found],
         f"{name} words": [[caption.text for caption in picture] for picture in found],
         f"{name} trained": [list(metrics.values()) for metrics in trained],
@@ -65,13 +75,12 @@ np.savez(folder / f"{backend_name}.npz", **{key: np.array(value) for key, value 
 @pytest.fixture(scope="module")
 def numbers(tmp_path_factory):
     """What the work above gives under each backend, from the same weights files."""
-    from pipeline.captioner.decoders.base import DecoderSettings
     from pipeline.captioner.decoders.find import DECODERS, build
 
     folder = tmp_path_factory.mktemp("backends")
     for name in DECODERS:
         shape = DecoderSettings(decoder=name, units=8, embedding=6, dropout=0.0)
-        decoder = build(shape, 13, (5,))
+        decoder = build(shape, 13, (2, 3, 5) if DECODERS[name].needs_grid else (5,))
         rng = np.random.default_rng(1)
         decoder.set_weights([rng.normal(0, 0.7, value.shape) for value in decoder.get_weights()])
         decoder.save_weights(folder / f"{name}.weights.h5")
@@ -89,10 +98,11 @@ def numbers(tmp_path_factory):
     return np.load(folder / "tensorflow.npz"), np.load(folder / "jax.npz")
 
 
-@pytest.mark.parametrize("decoder", ["inject", "merge"])
+@pytest.mark.parametrize("decoder", get_args(DecoderSettings.model_fields["decoder"].annotation))
 def test_jax_gives_the_numbers_of_tensorflow(numbers, decoder):
     one, other = ({key: found[f"{decoder} {key}"] for key in KEYS} for found in numbers)
     np.testing.assert_allclose(one["log_probs"], other["log_probs"], atol=1e-4)
+    np.testing.assert_allclose(one["steps"], other["steps"], atol=1e-4)
     np.testing.assert_allclose(one["beam"], other["beam"], atol=1e-4)
     assert one["words"].tolist() == other["words"].tolist()
     # Adam divides by the gradient's size: what is rounded differently is soon 1e-3 apart.

@@ -107,7 +107,7 @@ def test_pipeline_imports_neither_stages_nor_typer():
         assert not roots & {"stages", "typer"}, path
 
 
-@pytest.mark.parametrize("stage", ["sample", "ingest", "clean", "explore", "vocabulary"])
+@pytest.mark.parametrize("stage", ["sample", "ingest", "clean", "explore", "vocabulary", "report"])
 def test_light_stages_do_not_import_tensorflow(stage):
     for module in modules_of(ROOT / "stages" / f"{stage}.py"):
         roots = {name.split(".")[0] for name in imported_names(ROOT / module)}

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 PARTS = [
     "pipeline",
@@ -35,6 +37,7 @@ TINY = {
     "features": {"batch_size": 8, "rows_per_shard": 16},
     "train": {"units": 8, "embedding": 8, "epochs": 1, "batch_size": 16},
     "evaluate": {"beam_width": 2},
+    "sweep": {"beam_widths": [1, 2], "length_penalties": [0.5]},
 }
 COMMIT = ("git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-q")
 MAKE_WEIGHTS = """
@@ -90,7 +93,7 @@ def copy(tmp_path_factory, module_environment) -> Copy:
     ran, _ = made.repro()
     assert ran == {
         *("sample", "ingest", "validate", "clean", "explore", "vocabulary"),
-        *("encoder", "features", "train", "evaluate"),
+        *("encoder", "features", "train", "sweep", "evaluate", "report"),
     }
     return made
 
@@ -115,7 +118,7 @@ def changed(copy: Copy, section: str, **values: object) -> Iterator[set[str]]:
 def test_nothing_changed_runs_nothing_and_back_to_an_earlier_value_is_restored(copy):
     assert copy.repro()[0] == set()
     with changed(copy, "evaluate", beam_width=3) as ran:
-        assert ran == {"evaluate"}
+        assert ran == {"evaluate", "report"}
     ran, told = copy.repro()  # the earlier value again
     assert ran == set()
     assert "Stage 'evaluate' is cached" in told
@@ -123,13 +126,13 @@ def test_nothing_changed_runs_nothing_and_back_to_an_earlier_value_is_restored(c
 
 def test_a_training_setting_runs_train_and_evaluate(copy):
     with changed(copy, "train", dropout=0.25) as ran:
-        assert ran == {"train", "evaluate"}
+        assert ran == {"train", "sweep", "evaluate", "report"}
     assert copy.repro()[0] == set()
 
 
 def test_min_count_runs_neither_encoder_nor_features(copy):
     with changed(copy, "vocabulary", min_count=3) as ran:
-        assert ran == {"vocabulary", "train", "evaluate"}
+        assert ran == {"vocabulary", "train", "sweep", "evaluate", "report"}
     assert copy.repro()[0] == set()
 
 

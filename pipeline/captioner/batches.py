@@ -6,15 +6,30 @@ targets  [7 9 2 0]
 weights  [1 1 1 0]     from the targets: the end is learned; padding and unknown words are not
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 
 from pipeline.text.marks import PAD, UNKNOWN
 
-# ((features (b, f), inputs (b, t)), targets (b, t), weights (b, t))
+# ((features (b, *shape), inputs (b, t)), targets (b, t), weights (b, t))
 Batch = tuple[tuple[np.ndarray, np.ndarray], np.ndarray, np.ndarray]
+
+
+class PictureFeatures(Protocol):
+    """Features of pictures, by row: an array, or what reads rows from files as they are needed."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The number of pictures and the shape of one's features: (pictures, *shape)."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: Any, /) -> np.ndarray:
+        """Rows by an array of numbers or by a slice: float (n, *shape)."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +75,13 @@ class Batches:
 
     Args:
         captions: n encoded captions.
-        features: float (pictures, f).
+        features: float (pictures, f), or (pictures, h, w, f) for grids; read batch by batch.
         batch_size: captions a batch; the last one may be smaller.
         seed: of the order.
     """
 
     def __init__(
-        self, captions: Captions, features: np.ndarray, batch_size: int, seed: int
+        self, captions: Captions, features: PictureFeatures, batch_size: int, seed: int
     ) -> None:
         self.captions, self.features = captions, features
         self.batch_size, self.seed = batch_size, seed
@@ -80,7 +95,7 @@ class Batches:
         return (self[index] for index in range(len(self)))
 
     def __getitem__(self, index: int) -> Batch:
-        """Return ((features (b, f), inputs (b, t)), targets (b, t), weights (b, t))."""
+        """Return ((features (b, *shape), inputs (b, t)), targets (b, t), weights (b, t))."""
         rows = self.order[index]
         inputs, targets, weights = shift(pad([self.captions.tokens[row] for row in rows]))
         pictures = self.features[self.captions.pictures[rows]].astype("float32")
@@ -101,3 +116,13 @@ class Batches:
         rows = rows[np.argsort(self.lengths[rows], kind="stable")]
         batches = np.split(rows, range(self.batch_size, len(rows), self.batch_size))
         return [batches[number] for number in rng.permutation(len(batches))]
+
+
+def ahead(batches: Iterable[Batch]) -> Iterator[Batch]:
+    """Yield batches, each read by a thread while the one before is worked on."""
+    remaining = iter(batches)
+    with ThreadPoolExecutor(max_workers=1) as reader:
+        coming = reader.submit(next, remaining, None)
+        while (batch := coming.result()) is not None:
+            coming = reader.submit(next, remaining, None)
+            yield batch

@@ -1,6 +1,6 @@
 """The bundle: all that captioning new pictures needs, and nothing else, in one folder.
 
-    bundle.json              version, shape of the decoder, width of the features, hash of each file
+    bundle.json              version, shape of the decoder and of the features, hash of each file
     vocabulary.json          see `text/vocabulary.py`
     decoder.weights.h5       weights of the decoder, in Keras's own format
     encoder/encoder.json     see `images/encoder.py`
@@ -12,7 +12,6 @@ No pickle and no code: networks are built by this library, from settings that ar
 import shutil
 from pathlib import Path
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.captioner.captioner import Captioner
@@ -41,7 +40,7 @@ class Description(BaseModel):
     version: int
     decoder: DecoderSettings
     feature_shape: tuple[int, ...]  # of one picture
-    encoder: str  # fingerprint
+    encoder: str  # fingerprint, with "-grid" and the like where the features were made so
     files: dict[str, str]  # path in the bundle -> sha256
 
 
@@ -60,8 +59,8 @@ def save(
         decoder: trained.
         vocabulary: the file that the decoder was trained with.
         encoder: the encoder's folder.
-        feature_shape: of one picture, (f,).
-        fingerprint: the encoder's.
+        feature_shape: of one picture, (f,), or (h, w, f) for a grid.
+        fingerprint: the encoder's, with "-grid" and the like where the features were made so.
     """
     with folder_written_whole(folder) as new:
         decoder.save_weights(new / WEIGHTS)
@@ -140,8 +139,3 @@ def read_description(folder: Path) -> Description:
                 "is damaged. Copy it again, or train again"
             )
     return description
-
-
-def shape_of(values: np.ndarray) -> tuple[int, ...]:
-    """The shape of one picture's features, of all pictures' (n, ...)."""
-    return tuple(int(size) for size in values.shape[1:])

@@ -22,7 +22,7 @@ import numpy as np
 from pydantic import Field
 
 from pipeline.backend import jit
-from pipeline.captioner.batches import Batches, Captions
+from pipeline.captioner.batches import Batches, Captions, PictureFeatures, ahead
 from pipeline.captioner.captioner import Captioner, SearchSettings
 from pipeline.captioner.decoders.base import Decoder, DecoderSettings
 from pipeline.evaluation.cider import CiderD
@@ -53,12 +53,12 @@ class Split:
     """Pictures and captions of one split.
 
     Attributes:
-        features: float (pictures, f).
+        features: float (pictures, f), or (pictures, h, w, f) for grids.
         captions: encoded, each with the row of its picture.
         references: for each picture the tokens of its captions.
     """
 
-    features: np.ndarray
+    features: PictureFeatures
     captions: Captions
     references: Sequence[Sequence[Sequence[str]]]
 
@@ -161,7 +161,7 @@ def _compile(decoder: Decoder, steps_per_epoch: int, settings: TrainSettings) ->
 def _run_epoch(decoder: Decoder, batches: Batches, progress: Progress) -> float:
     """Train one epoch; return its mean loss, in nats a word."""
     loss = _Mean()
-    for number, (inputs, targets, weights) in enumerate(batches):
+    for number, (inputs, targets, weights) in enumerate(ahead(batches)):
         logs = decoder.train_on_batch(inputs, targets, weights, return_dict=True)
         loss.add(float(logs["loss"]), float(weights.sum()))
         progress.advance(batches.words(number), f"loss {loss.value:.3f}")
@@ -206,7 +206,7 @@ class _Validation:
     def metrics(self) -> dict[str, float]:
         """Tell the teacher-forced loss, in nats a word, and CIDEr-D of greedy captions."""
         loss = _Mean()
-        for inputs, targets, weights in self.batches:
+        for inputs, targets, weights in ahead(self.batches):
             logs = self.captioner.decoder.test_on_batch(inputs, targets, weights, return_dict=True)
             loss.add(float(logs["loss"]), float(weights.sum()))
         best = self.captioner.caption(self.val.features, self.search)

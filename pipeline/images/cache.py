@@ -1,97 +1,363 @@
 """Features that were computed before, by the content of the picture and the encoder.
 
-    <folder>/<encoder's fingerprint, 16 digits>/<hash of its keys>.parquet
-        sha256   string           of the picture's file
-        feature  float32[f]       as the encoder gave it
+    <folder>/<encoder's identity, shortened>/batch-<hash of its keys>.parquet
+        sha256   binary(32)       of the picture's file
+        feature  float32[f]       as the encoder gave it; a grid (h, w, f) is laid out flat
 
 The cache lies outside DVC's outputs, since DVC deletes those before it runs a stage. Each batch is
 one file, complete under its name or not there at all, with a checksum for each page: a run that is
-killed loses the batch in flight, and a damaged file is found, told and computed again.
+killed loses what it had not written yet, and a damaged file is found, told and computed again.
+When the cache is opened only the keys are read; features are checked when they are read.
+A file's time of modification is when it was last used: the least recently used go first.
 """
 
+import errno
 import hashlib
 import logging
-from collections.abc import Sequence
+import math
+import os
+import re
+import shutil
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.errors import InputError
 from pipeline.files import written_whole
 
 log = logging.getLogger(__name__)
 
-MAX_OPEN = 16  # files kept in memory while reading: pictures near each other share them
+DIGEST = "S32"  # a SHA-256 in an array; NumPy takes zero bytes at its end off when it is taken out
+GROUP_BYTES = 4 << 20  # of features that are read at once: a file of grids is not read whole
+OPEN_BYTES = 8 << 20  # of features kept in memory: pictures near each other share a file
+MERGE_AT = 4096  # new keys that are held apart before they are sorted in among the others
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no space, quota reached, file too large
+PARTIAL = re.compile(r"\.(\d+)\.partial\.")  # what pipeline.files names an unfinished file
+
+
+class DamagedError(Exception):
+    """A file of the cache was damaged or gone; it has been removed, and its keys with it."""
 
 
 class FeatureCache:
     """The features of one encoder.
 
+    One thread may put while another asks and reads.
+
     Args:
-        folder: of the whole cache; made when the first batch is put.
-        fingerprint: the encoder's.
-        features: width of a feature vector, f.
+        folder: of the whole cache, which may have those of other encoders; made when the first
+            batch is put. What killed processes left unfinished is removed.
+        identity: the encoder's, see `spec.identity`.
+        shape: of a picture's features, (f,) or (h, w, f).
     """
 
-    def __init__(self, folder: Path, fingerprint: str, features: int) -> None:
-        self.folder = folder / fingerprint[:16]
-        self.features = features
-        self._file_of: dict[str, tuple[Path, int]] = {}  # sha256 -> file and row
-        self._open: dict[Path, np.ndarray] = {}
-        for path in sorted(self.folder.glob("[!.]*.parquet")):
-            self._index(path)
+    def __init__(self, folder: Path, identity: str, shape: Sequence[int]) -> None:
+        self.root = folder
+        self.folder = folder / (identity[:16] + identity[64:])
+        self.shape = tuple(shape)
+        self.width = math.prod(self.shape)
+        self._group_rows = max(1, GROUP_BYTES // (4 * self.width))
+        self._index = _Index()
+        self._files: list[Path] = []
+        self._used: set[int] = set()  # files whose time was set in this run
+        self._open: dict[tuple[int, int], np.ndarray] = {}  # file and row group, oldest first
+        remove_unfinished(self.folder)
+        for path in sorted(self.folder.glob("batch-*.parquet")):
+            self._note(path)
 
     def __contains__(self, sha256: str) -> bool:
-        return sha256 in self._file_of
+        return self._index.place(sha256) is not None
+
+    def missing(self, digests: np.ndarray) -> np.ndarray:
+        """Tell which of `digests` (n,), bytes of 32, are not there: sorted, each once."""
+        wanted = np.unique(digests)
+        return wanted[self._index.places(wanted) < 0]
 
     def put(self, keys: Sequence[str], features: np.ndarray) -> None:
-        """Keep one batch: n pictures' sha256 and their float32 features (n, f)."""
+        """Keep one batch: n pictures' sha256 and their float32 features (n, *shape).
+
+        Raises:
+            InputError: the disk is full.
+        """
         name = hashlib.sha256("".join(keys).encode()).hexdigest()[:32]
-        path = self.folder / f"{name}.parquet"
+        path = self.folder / f"batch-{name}.parquet"
         flat = pa.array(np.ascontiguousarray(features, "float32").ravel())
         table = pa.table(
             {
-                "sha256": pa.array(keys, pa.string()),
-                "feature": pa.FixedSizeListArray.from_arrays(flat, self.features),
+                "sha256": pa.array([bytes.fromhex(key) for key in keys], pa.binary(32)),
+                "feature": pa.FixedSizeListArray.from_arrays(flat, self.width),
             }
         )
-        with written_whole(path) as temporary:
-            pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
-        self._file_of.update({key: (path, row) for row, key in enumerate(keys)})
+        with full_disk_told(self.folder, flat.nbytes), written_whole(path) as temporary:
+            pq.write_table(
+                table,
+                temporary,
+                compression="zstd",
+                use_dictionary=False,
+                write_page_checksum=True,
+                row_group_size=self._group_rows,
+            )
+        self._index.add([bytes.fromhex(key) for key in keys], self._number(path))
 
     def get(self, sha256: str) -> np.ndarray:
-        """Read one picture's features, float32 (f,).
+        """Read one picture's features, float32 `shape`.
 
         Raises:
             KeyError: they are not there.
+            DamagedError: they were, but their file is damaged.
         """
-        path, row = self._file_of[sha256]
-        if path not in self._open:
-            while len(self._open) >= MAX_OPEN:
-                self._open.pop(next(iter(self._open)))
-            self._open[path] = self._read(path)
-        return self._open[path][row]
-
-    def _index(self, path: Path) -> None:
-        """Note what a file has, or remove it if it is damaged."""
+        place = self._index.place(sha256)
+        if place is None:
+            raise KeyError(sha256)
+        number, row = divmod(place, 1 << 32)
         try:
-            features = self._read(path)
-            keys = pq.read_table(path, columns=["sha256"], page_checksum_verification=True)
-        except (pa.ArrowInvalid, OSError, ValueError) as error:
+            group, row = divmod(row, self._group_rows)
+            return self._values(number, group)[row].reshape(self.shape)
+        except (pa.ArrowException, OSError, ValueError, IndexError) as error:
+            _unless_of_the_system(self._files[number], error)
+            self._drop(number, error)
+            raise DamagedError(str(self._files[number])) from error
+
+    def make_room(self, bound: int, needed: int, wanted: np.ndarray) -> None:
+        """Remove the files least recently used, of any encoder, until the cache is small enough.
+
+        Args:
+            bound: of the whole cache, bytes.
+            needed: bytes that are about to be added.
+            wanted: digests (n,); a file that has one of them stays.
+        """
+        places = self._index.places(wanted)
+        stay = {self._files[number] for number in np.unique(places[places >= 0] >> 32)}
+        files = sorted((*_use(path), path) for path in self.root.glob("*/[!.]*.parquet"))
+        total = needed + sum(size for _, size, _ in files)
+        gone: list[Path] = []
+        before = total
+        for _, size, path in files:
+            if total <= bound:
+                break
+            if path not in stay:
+                path.unlink(missing_ok=True)
+                gone.append(path)
+                total -= size
+        if gone:
+            folders = ", ".join(sorted({path.parent.name for path in gone}))
+            log.info(
+                "features: removed %d files, %s, least recently used, from the cache (%s), whose"
+                " bound is %s (features.cache_gib)",
+                *(len(gone), told_bytes(before - total), folders, told_bytes(bound)),
+            )
+            self._forget([n for n, path in enumerate(self._files) if path in set(gone)])
+        if total > bound:
+            log.warning(
+                "features: this run needs %s in the cache; the bound, %s (features.cache_gib), is"
+                " kept again after it",
+                *(told_bytes(total), told_bytes(bound)),
+            )
+
+    def _note(self, path: Path) -> None:
+        """Take up the keys of a file, or remove it if it is damaged."""
+        try:
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                self._check(file)
+                column = file.read(["sha256"], use_threads=False)["sha256"]
+            keys = np.frombuffer(b"".join(column.to_pylist()), DIGEST)
+            self._index.add_sorted(keys, self._number(path))
+        except (pa.ArrowException, OSError, ValueError, LookupError, AttributeError) as error:
+            _unless_of_the_system(path, error)
             log.warning("%s is damaged (%s); its pictures are encoded again", path, error)
-            path.unlink()
+            path.unlink(missing_ok=True)
+
+    def _check(self, file: pq.ParquetFile) -> None:
+        """See that a file has the columns, and the row groups, that `put` writes."""
+        kind = file.schema_arrow.field("feature").type
+        if file.schema_arrow.field("sha256").type != pa.binary(32) or kind.list_size != self.width:
+            raise ValueError(f"expected {self.width} features a picture. Received: {kind}")
+        rows = min(self._group_rows, file.metadata.num_rows)
+        if file.metadata.row_group(0).num_rows != rows:
+            raise ValueError(f"expected row groups of {rows} rows")
+
+    def _number(self, path: Path) -> int:
+        if path in self._files[-1:]:
+            return len(self._files) - 1
+        self._files.append(path)
+        return len(self._files) - 1
+
+    def _values(self, number: int, group: int) -> np.ndarray:
+        """Read a row group's features, float32 (n, f), checking every page."""
+        key = number, group
+        values = self._open.pop(key, None)
+        if values is None:
+            path = self._files[number]
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                self._check(file)
+                column = file.read_row_group(group, ["feature"], use_threads=False)["feature"]
+            flat = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
+            values = flat.reshape(-1, self.width)
+            if number not in self._used:
+                self._used.add(number)
+                with suppress(OSError):  # a cache that may only be read is as good
+                    os.utime(path)
+            open_bytes = values.nbytes + sum(other.nbytes for other in self._open.values())
+            while self._open and open_bytes > OPEN_BYTES:
+                open_bytes -= self._open.pop(next(iter(self._open))).nbytes
+        self._open[key] = values
+        return values
+
+    def _drop(self, number: int, error: Exception) -> None:
+        path = self._files[number]
+        log.warning("%s is damaged (%s); its pictures are encoded again", path, error)
+        path.unlink(missing_ok=True)
+        self._forget([number])
+
+    def _forget(self, numbers: list[int]) -> None:
+        self._index.remove(numbers)
+        for key in [key for key in self._open if key[0] in numbers]:
+            del self._open[key]
+
+
+class _Index:
+    """Where each key's features are: file number times 2^32, plus the row.
+
+    Sorted arrays, 40 bytes a key, as a dict of texts takes five times as much; what was added
+    lately is in a dict until there is enough of it to be worth sorting.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._keys = np.empty(0, DIGEST)
+        self._places = np.empty(0, np.int64)
+        self._parts: list[tuple[np.ndarray, np.ndarray]] = []  # to be sorted in
+        self._new: dict[bytes, int] = {}
+
+    def add(self, keys: Sequence[bytes], number: int) -> None:
+        with self._lock:
+            self._new.update({key: (number << 32) + row for row, key in enumerate(keys)})
+            if len(self._new) >= MERGE_AT:
+                self._merge()
+
+    def add_sorted(self, keys: np.ndarray, number: int) -> None:
+        """Add many keys at a time; they are sorted in at the next question."""
+        places = (number << 32) + np.arange(len(keys), dtype=np.int64)
+        with self._lock:
+            self._parts.append((keys, places))
+
+    def place(self, sha256: str) -> int | None:
+        key = bytes.fromhex(sha256)
+        with self._lock:
+            if self._parts:
+                self._merge()
+            if (fresh := self._new.get(key)) is not None:
+                return fresh
+            at = int(np.searchsorted(self._keys, key))
+            if at < len(self._keys) and self._keys[at] == key.rstrip(b"\0"):
+                return int(self._places[at])
+            return None
+
+    def places(self, keys: np.ndarray) -> np.ndarray:
+        """Find many keys: int64 (n,), -1 where there is none."""
+        with self._lock:
+            self._merge()
+            if not len(self._keys):
+                return np.full(len(keys), -1, np.int64)
+            at = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
+            return np.where(self._keys[at] == keys, self._places[at], -1)
+
+    def remove(self, numbers: Sequence[int]) -> None:
+        with self._lock:
+            self._merge()
+            stay = ~np.isin(self._places >> 32, numbers)
+            self._keys, self._places = self._keys[stay], self._places[stay]
+
+    def _merge(self) -> None:
+        if not self._new and not self._parts:
             return
-        names = keys["sha256"].to_pylist()
-        if len(features) == len(names):
-            self._file_of.update({key: (path, row) for row, key in enumerate(names)})
+        fresh = np.array(list(self._new), DIGEST), np.array(list(self._new.values()), np.int64)
+        parts = [(self._keys, self._places), *self._parts, fresh]
+        keys = np.concatenate([keys for keys, _ in parts])
+        places = np.concatenate([places for _, places in parts])
+        order = np.argsort(keys, kind="stable")
+        self._keys, self._places = keys[order], places[order]
+        self._new, self._parts = {}, []
 
-    def _read(self, path: Path) -> np.ndarray:
-        """Read a file's features, float32 (n, f), checking every page."""
-        table = pq.read_table(path, columns=["feature"], page_checksum_verification=True)
-        return _matrix(table["feature"], self.features)
+
+def remove_unfinished(folder: Path, name: str = "") -> None:
+    """Remove what killed processes left half written in `folder`, under names ending in `name`."""
+    for path in folder.glob(f".*.partial.*{name}"):
+        found = PARTIAL.match(path.name)
+        if found and not _runs(int(found[1])):
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
-def _matrix(column: pa.ChunkedArray, width: int) -> np.ndarray:
-    values = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    return values.reshape(-1, width)
+def _runs(process: int) -> bool:
+    """Whether another process has that number; our own has nothing half written when it asks."""
+    if process == os.getpid():
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
+
+
+@contextmanager
+def full_disk_told(folder: Path, needed: int) -> Iterator[None]:
+    """Tell of a full disk as an InputError.
+
+    Args:
+        folder: that is written to.
+        needed: bytes that were to be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise InputError(
+            f"{folder}: the disk is full ({os.strerror(error.errno)}): expected room for"
+            f" {told_bytes(needed)}. Received: {told_bytes(free_bytes(folder))} free. What is"
+            " written stays good: make room and run again (a smaller features.cache_gib helps)"
+        ) from error
+
+
+def free_bytes(folder: Path) -> int:
+    """Bytes that may still be written where `folder` is, or will be."""
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
+
+
+def told_bytes(number: float) -> str:
+    """Tell a number of bytes as people do."""
+    for unit in ("bytes", "KiB", "MiB"):
+        if number < 1024:
+            return f"{number:.3g} {unit}" if number < 1000 else f"{number:.0f} {unit}"
+        number /= 1024
+    return f"{number:,.1f} GiB"
+
+
+def _use(path: Path) -> tuple[int, int]:
+    """When a file was last used, and its size; one that has gone meanwhile counts nothing."""
+    with suppress(FileNotFoundError):
+        status = path.stat()
+        return status.st_mtime_ns, status.st_size
+    return 0, 0
+
+
+def _unless_of_the_system(path: Path, error: Exception) -> None:
+    """Tell what is the system's fault (no permission, too many files) and no damage.
+
+    Arrow's own errors of damage are OSErrors too, but have no number.
+    """
+    number = getattr(error, "errno", None)
+    if number not in (None, errno.ENOENT, errno.EINVAL):
+        raise InputError(
+            f"{path}: the feature cache could not be read: {os.strerror(number)}. Mend that, or"
+            " remove the cache, and run again"
+        ) from error

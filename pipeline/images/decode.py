@@ -130,9 +130,13 @@ def inspect(path: Path, max_pixels: int, span: Span | None = None) -> PictureFac
         image.load()
         is_plain = image.mode in ("L", "RGB")  # of other kinds it is tried whether they can be read
         looks = difference_hash(image if is_plain else _to_rgb(image, image.format))
-        stream.seek(0)
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        digest = _sha256_of(stream)
         return PictureFacts(width, height, mode, stream.seek(0, SEEK_END), digest, looks)
+
+
+def _sha256_of(stream: BytesIO | BufferedReader) -> str:
+    stream.seek(0)
+    return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def difference_hash(picture: Image.Image) -> str:
@@ -163,8 +167,16 @@ def read_square(
     Raises:
         PictureError: as for `inspect`.
     """
-    with _opened(path, max_pixels, span) as (_, image):
-        return np.asarray(_decoded(image, side, (side, side)))
+    return read_hashed_square(path, side, max_pixels, span)[0]
+
+
+def read_hashed_square(
+    path: Path, side: int, max_pixels: int, span: Span | None = None
+) -> tuple[npt.NDArray[np.uint8], str]:
+    """Read a picture as `read_square` does, and hash the bytes it was decoded from (SHA-256)."""
+    with _opened(path, max_pixels, span) as (stream, image):
+        pixels = np.asarray(_decoded(image, side, (side, side)))
+        return pixels, _sha256_of(stream)
 
 
 def read_small(path: Path, side: int, max_pixels: int, span: Span | None = None) -> Image.Image:

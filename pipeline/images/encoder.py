@@ -11,6 +11,7 @@ every weight. Features carry it, and are refused where another encoder is expect
 import hashlib
 import json
 import warnings
+from functools import cached_property
 from pathlib import Path
 
 import keras
@@ -19,26 +20,46 @@ import numpy as np
 from pipeline.backend import jit
 from pipeline.errors import InputError
 from pipeline.files import folder_written_whole, write_json
+from pipeline.images.inference import inference_model
 from pipeline.images.networks import NETWORKS, with_preprocessing
-from pipeline.images.spec import SPEC, WEIGHTS, Spec, read_spec
+from pipeline.images.spec import (
+    SPEC,
+    WEIGHTS,
+    Arithmetic,
+    Pooling,
+    Spec,
+    identity,
+    read_spec,
+)
 
 # What Keras and h5py raise for files that are damaged or belong to another network.
 _BROKEN = (ValueError, OSError, LookupError, AttributeError, TypeError, RuntimeError, UserWarning)
 
 
 class Encoder:
-    """A network with its preprocessing inside, and what it is.
+    """A network with its preprocessing inside, what it is, and how it is run.
 
     Attributes:
         spec: what it is.
+        pooling: "average", or "grid" for the map before pooling.
+        precision: that it computes in; its features are float32 always.
         body: the network without its preprocessing.
-        model: uint8 RGB (b, side, side, 3) -> float32 (b, f).
+        model: uint8 RGB (b, side, side, 3) -> float32 (b, f), averages in float32: to be trained.
     """
 
-    def __init__(self, body: keras.Model, network: str, side: int, source: str) -> None:
+    def __init__(
+        self,
+        body: keras.Model,
+        network: str,
+        side: int,
+        source: str,
+        pooling: Pooling = "average",
+        precision: Arithmetic = "float32",
+    ) -> None:
         self.body = body
         self.model = with_preprocessing(body, NETWORKS[network], side)
         self.model.compile(jit_compile=jit())
+        self.pooling, self.precision = pooling, precision
         self.spec = Spec(
             network=network,
             side=side,
@@ -47,9 +68,33 @@ class Encoder:
             fingerprint=fingerprint(body, network, side),
         )
 
+    @property
+    def identity(self) -> str:
+        """Names all that decides on the features, see `spec.identity`."""
+        return identity(self.spec.fingerprint, self.pooling, self.precision)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of a picture's features: (f,), or (h, w, f) for a grid."""
+        return tuple(self._ready.output_shape[1:])
+
     def encode(self, pictures: np.ndarray) -> np.ndarray:
-        """Turn uint8 RGB (b, side, side, 3) into float32 features (b, f)."""
-        return np.asarray(self.model.predict_on_batch(pictures), "float32")
+        """Turn uint8 RGB (b, side, side, 3) into float32 features (b, *shape).
+
+        The weights are those of the first call: who trains `model` makes an encoder anew after it.
+        """
+        return np.asarray(self._ready.predict_on_batch(pictures), "float32")
+
+    def at(self, precision: Arithmetic) -> "Encoder":
+        """Give the same encoder in another precision."""
+        spec = self.spec
+        return Encoder(self.body, spec.network, spec.side, spec.source, self.pooling, precision)
+
+    @cached_property
+    def _ready(self) -> keras.Model:
+        """Build what runs, when it is first needed."""
+        spec = self.spec
+        return inference_model(self.body, spec.network, spec.side, self.pooling, self.precision)
 
     def save(self, folder: Path) -> None:
         """Write the folder that the module's head describes, with the same bytes each time."""
@@ -58,8 +103,15 @@ class Encoder:
             write_json(new / SPEC, self.spec.model_dump())
 
     @classmethod
-    def load(cls, folder: Path) -> "Encoder":
+    def load(
+        cls, folder: Path, pooling: Pooling = "average", precision: Arithmetic = "float32"
+    ) -> "Encoder":
         """Read what `save` wrote, and check the weights against the fingerprint.
+
+        Args:
+            folder: of the encoder.
+            pooling: what its features are to be.
+            precision: that it is to compute in.
 
         Raises:
             InputError: a file is absent, or is not what `save` wrote.
@@ -71,7 +123,7 @@ class Encoder:
             )
         body = NETWORKS[spec.network].body(None, spec.side)
         load_weights(body, folder / WEIGHTS, spec.network)
-        encoder = cls(body, spec.network, spec.side, spec.source)
+        encoder = cls(body, spec.network, spec.side, spec.source, pooling, precision)
         if encoder.spec != spec:
             raise InputError(
                 f"{folder}: expected weights with fingerprint {spec.fingerprint[:12]}. Received: "

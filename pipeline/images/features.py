@@ -1,74 +1,310 @@
-"""Run the encoder over pictures: read, decode and encode at the same time, and never twice.
+"""Run the encoder over pictures: read, decode, encode and write at the same time, and never twice.
 
-Pictures are read and decoded by threads while the encoder works on the batch before; what it gives
-goes to the cache batch by batch. Shards are then written from the cache, so that an undisturbed
-run, a continued one and one with a warm cache give the same bytes.
+Pictures are read and decoded by threads while the encoder works on the batch before, and what it
+gave for the batch before that is written to the cache. Shards are then written from the cache, so
+that an undisturbed run, a continued one and one with a warm cache give the same bytes.
+A run that is killed has to encode again what was being encoded and what was being written: two
+batches at most. Memory does not grow with the pictures, but for some 300 bytes each.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import logging
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from pydantic import Field
 
-from pipeline.images.cache import FeatureCache
-from pipeline.images.reading import Picture, read_batches
-from pipeline.images.shards import Format, Precision, Row
+from pipeline.errors import InputError
+from pipeline.images.cache import (
+    DIGEST,
+    DamagedError,
+    FeatureCache,
+    full_disk_told,
+    remove_unfinished,
+)
+from pipeline.images.cluster import Encoded, RaySettings
+from pipeline.images.encoding import Encode, encode_padded
+from pipeline.images.listing import Pictures
+from pipeline.images.reading import Busy, Picture, read_batches
+from pipeline.images.room import check_room
+from pipeline.images.shards import Format, Manifest, Precision, Row, write_shards
+from pipeline.images.spec import Arithmetic, Pooling
 from pipeline.params import Settings
 from pipeline.progress import Progress
+
+log = logging.getLogger(__name__)
+
+GIB = 1 << 30
+ATTEMPTS = 3  # to write shards from a cache in which damaged files are found
+IDLE = 0.15  # share of the time that the encoder may wait for pictures before it is told
 
 
 class FeaturesSettings(Settings):
     """Section `features` of params.yaml."""
 
+    engine: Literal["local", "ray"]  # this machine, or a cluster
+    ray: RaySettings
+    pooling: Pooling  # average: one vector a picture; grid: the map before pooling, for attention
+    precision: Arithmetic | Literal["auto"]  # that the network computes in; see precision.py
     format: Format
     dtype: Precision  # of the values in the shards
     rows_per_shard: int = Field(ge=1)
     batch_size: int = Field(ge=1)  # pictures the encoder sees at once
+    workers: int | None = Field(ge=1)  # threads that decode; null: one for each core
+    cache_gib: float | None = Field(gt=0)  # bound of the cache, all encoders together; null: none
 
 
-Encode = Callable[[np.ndarray], np.ndarray]  # uint8 (b, side, side, 3) -> float32 (b, f)
+@dataclass(frozen=True)
+class Source:
+    """What gives features: an encoder, or what stands in for one.
+
+    Attributes:
+        encode: uint8 (b, side, side, 3) -> float32 (b, *shape).
+        side: of the pictures, pixels.
+        shape: of a picture's features.
+        identity: names all that decides on them, see `spec.identity`.
+        cluster: pictures -> their features in any order, as `cluster.py` works them out; None
+            where `encode` does it here.
+    """
+
+    encode: Encode
+    side: int
+    shape: tuple[int, ...]
+    identity: str
+    cluster: Callable[[Iterable[Picture]], Iterator[Encoded]] | None = None
+
+
+@dataclass
+class Work:
+    """What was done, and how long each part was at it."""
+
+    encoded: int = 0  # pictures
+    wall: float = 0.0  # seconds
+    decoding: Busy = field(default_factory=Busy)
+    encoding: Busy = field(default_factory=Busy)
+    writing: Busy = field(default_factory=Busy)
+    waited: float = 0.0  # seconds that the encoder waited for pictures, after the first batch
+
+    def slowest(self) -> str:
+        """Name the part that was at work for the largest share of the time."""
+        parts = {"decoding": self.decoding, "encoding": self.encoding, "writing": self.writing}
+        return max(parts, key=lambda name: parts[name].share(self.wall))
+
+    def tell(self) -> None:
+        """Log which part was the slowest; warn where the encoder waited for pictures."""
+        if not self.encoded:
+            return
+        if not self.encoding.seconds:
+            log.info("features: %.0f pictures/s on the cluster", self.encoded / self.wall)
+            return
+        log.info(
+            "features: %s was the slowest: of %.1f s, encoding took %.0f%%, reading and decoding"
+            " %.0f%% of its %d threads, writing to the cache %.0f%%; %.0f pictures/s",
+            self.slowest(),
+            self.wall,
+            100 * self.encoding.share(self.wall),
+            100 * self.decoding.share(self.wall),
+            self.decoding.threads,
+            100 * self.writing.share(self.wall),
+            self.encoded / max(self.wall, 1e-9),
+        )
+        if self.waited > IDLE * self.wall:
+            log.warning(
+                "features: the encoder waited for pictures for %.0f%% of the time: decoding limits"
+                " it. More cores help, and more threads (features.workers) if the pictures come"
+                " from a slow disk; so do smaller pictures",
+                100 * self.waited / self.wall,
+            )
+
+
+def extract(
+    pictures: Pictures,
+    raw: Path,
+    source: Source,
+    cache_folder: Path,
+    out: Path,
+    settings: FeaturesSettings,
+) -> tuple[Manifest, Work]:
+    """Encode what the cache does not have, and write the features of all pictures to `out`.
+
+    Args:
+        pictures: sorted by image_id.
+        raw: the data set's folder.
+        source: of the features.
+        cache_folder: features computed before.
+        out: folder for the shards, made anew.
+        settings: section `features`.
+
+    Raises:
+        InputError: a picture is gone or has changed; the disk has no room, or becomes full; the
+            cache's files are damaged again and again.
+    """
+    remove_unfinished(out.parent, out.name)
+    cache = FeatureCache(cache_folder, source.identity, source.shape)
+    digests = digests_of(pictures)
+    missing = len(cache.missing(digests))
+    each = 4 * math.prod(source.shape)
+    if settings.cache_gib is not None:
+        cache.make_room(int(settings.cache_gib * GIB), missing * each, digests)
+    shards = len(pictures) * each // (2 if _halved(settings) else 1)
+    check_room({cache.folder: missing * each, out: shards})
+    work = Work()
+    for _ in range(ATTEMPTS):
+        work = compute(pictures, raw, source, cache, settings.batch_size, settings.workers, work)
+        try:
+            manifest = _write(pictures, cache, source, out, settings, shards)
+        except DamagedError:
+            continue  # it was told and removed; its pictures are encoded again
+        if settings.cache_gib is not None:
+            cache.make_room(int(settings.cache_gib * GIB), 0, digests[:0])
+        return manifest, work
+    raise InputError(
+        f"{cache.folder}: damaged files were found {ATTEMPTS} times, and removed. See to the disk,"
+        " and run again"
+    )
 
 
 def compute(
-    pictures: Sequence[Picture],
+    pictures: Pictures,
     raw: Path,
-    encode: Encode,
-    side: int,
+    source: Source,
     cache: FeatureCache,
     batch_size: int,
-) -> int:
+    workers: int | None = None,
+    work: Work | None = None,
+) -> Work:
     """Encode the pictures that the cache does not have, each content once.
 
     Returns:
-        How many pictures were encoded.
+        What was done, added to `work`.
 
     Raises:
-        InputError: a picture is gone, or is not the one that `ingest` saw.
+        InputError: a picture is gone, or is not the one that `ingest` saw; the disk is full.
     """
-    wanted = {picture.sha256: picture for picture in pictures if picture.sha256 not in cache}
-    todo = list(wanted.values())
-    with Progress("features", len(todo), "pictures") as progress:
-        for batch, pixels in read_batches(todo, raw, side, batch_size):
-            keys = [picture.sha256 for picture in batch]
-            cache.put(keys, _encode_padded(encode, pixels, batch_size))
+    work = work or Work()
+    missing = cache.missing(digests_of(pictures))
+    if source.cluster is not None:
+        return _compute_on_cluster(pictures, missing, source.cluster, cache, work)
+    batches = read_batches(
+        _each_once(pictures, missing), raw, source.side, batch_size, workers, work.decoding
+    )
+    begun = time.perf_counter()
+    with Progress("features", len(missing), "pictures") as progress, _Writer(cache, work) as writer:
+        asked = begun
+        for number, (batch, pixels) in enumerate(batches):
+            came = time.perf_counter()
+            work.waited += came - asked if number else 0.0
+            features = encode_padded(source.encode, pixels, batch_size)
+            work.encoding.seconds += time.perf_counter() - came
+            writer.put([picture.sha256 for picture in batch], features)
+            work.encoded += len(batch)
             progress.advance(len(batch))
-    return len(todo)
+            asked = time.perf_counter()
+    work.wall += time.perf_counter() - begun
+    return work
 
 
-def rows(pictures: Sequence[Picture], cache: FeatureCache) -> Iterator[Row]:
-    """Yield every picture's id and features, in order, from the cache."""
-    for picture in pictures:
-        yield picture.image_id, cache.get(picture.sha256)
+def _compute_on_cluster(
+    pictures: Pictures,
+    missing: np.ndarray,
+    cluster: Callable[[Iterable[Picture]], Iterator[Encoded]],
+    cache: FeatureCache,
+    work: Work,
+) -> Work:
+    begun = time.perf_counter()
+    with Progress("features", len(missing), "pictures") as progress, _Writer(cache, work) as writer:
+        for keys, features in cluster(_each_once(pictures, missing)):
+            writer.put(keys, features)
+            work.encoded += len(keys)
+            progress.advance(len(keys))
+    work.wall += time.perf_counter() - begun
+    return work
 
 
-def _encode_padded(encode: Encode, pixels: np.ndarray, batch_size: int) -> np.ndarray:
-    """Encode a batch that may be the last, short one, at the full size.
+def rows(pictures: Pictures, cache: FeatureCache) -> Iterator[Row]:
+    """Yield every picture's id and features, in order, from the cache.
 
-    One shape means one compilation; and a picture's features then do not depend, in their last
-    bits, on how many pictures came with it.
+    Raises:
+        DamagedError: a file of the cache is damaged; it was removed.
     """
-    short = batch_size - len(pixels)
-    if short:
-        pixels = np.concatenate([pixels, np.zeros((short, *pixels.shape[1:]), pixels.dtype)])
-    return encode(pixels)[: batch_size - short]
+    for picture in pictures:
+        try:
+            yield picture.image_id, cache.get(picture.sha256)
+        except KeyError as error:  # a damaged file was found among those that were opened before
+            raise DamagedError(picture.sha256) from error
+
+
+def digests_of(pictures: Pictures) -> np.ndarray:
+    """Gather the SHA-256 of every picture: bytes of 32, (n,)."""
+    digests = (bytes.fromhex(picture.sha256) for picture in pictures)
+    return np.fromiter(digests, DIGEST, len(pictures))
+
+
+class _Writer:
+    """Puts batches into the cache in a thread: one at a time, while the next is being encoded."""
+
+    def __init__(self, cache: FeatureCache, work: Work) -> None:
+        self.cache, self.work = cache, work
+        self.thread = ThreadPoolExecutor(1, thread_name_prefix="cache")
+        self.last: Future[None] | None = None
+
+    def put(self, keys: list[str], features: np.ndarray) -> None:
+        """Have a batch written, once the one before has been: so few are lost if we are killed."""
+        if self.last is not None:
+            self.last.result()
+        self.last = self.thread.submit(self._put, keys, features)
+
+    def _put(self, keys: list[str], features: np.ndarray) -> None:
+        start = time.perf_counter()
+        self.cache.put(keys, features)
+        self.work.writing.seconds += time.perf_counter() - start
+
+    def __enter__(self) -> "_Writer":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.thread.shutdown()  # waits: what was encoded is kept, also after an error
+        if kind is None and self.last is not None:
+            self.last.result()
+
+
+def _each_once(pictures: Pictures, wanted: np.ndarray) -> Iterator[Picture]:
+    """Yield the first picture of each content that is in `wanted`, sorted digests (n,)."""
+    taken = np.zeros(len(wanted), bool)
+    for picture in pictures:
+        digest = bytes.fromhex(picture.sha256)
+        at = int(np.searchsorted(wanted, digest))
+        if at < len(wanted) and wanted[at] == digest.rstrip(b"\0") and not taken[at]:
+            taken[at] = True
+            yield picture
+
+
+def _write(
+    pictures: Pictures,
+    cache: FeatureCache,
+    source: Source,
+    out: Path,
+    settings: FeaturesSettings,
+    needed: int,
+) -> Manifest:
+    with full_disk_told(out, needed):
+        return write_shards(
+            out,
+            rows(pictures, cache),
+            len(pictures),
+            shape=source.shape,
+            encoder=source.identity,
+            file_format=settings.format,
+            dtype=settings.dtype,
+            rows_per_shard=settings.rows_per_shard,
+        )
+
+
+def _halved(settings: FeaturesSettings) -> bool:
+    """Whether a value takes two bytes in the shards: TFRecord has floats of four alone."""
+    return settings.dtype == "float16" and settings.format == "parquet"

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+from keras import layers
 
 from pipeline.images import compact
 
@@ -83,8 +84,18 @@ NETWORKS: dict[str, Network] = {
 }
 
 
+def before_pooling(body: keras.Model) -> keras.Model:
+    """Cut a network's body before its pooling: it then gives its last map, (b, h, w, f)."""
+    # The last one: EfficientNetV2 has more of them, inside.
+    pooling = [one for one in body.layers if isinstance(one, layers.GlobalAveragePooling2D)][-1]
+    return keras.Model(body.inputs, pooling.input, name=f"{body.name}_grid")
+
+
 def with_preprocessing(body: keras.Model, network: Network, side: int) -> keras.Model:
-    """Put a network's preprocessing before its body: RGB in [0, 255] -> features (b, f)."""
+    """Put a network's preprocessing before its body: RGB in [0, 255] -> float32 (b, ...)."""
     pictures = keras.Input((side, side, 3), dtype="uint8", name="pictures")
     values = keras.ops.cast(pictures, "float32")
-    return keras.Model(pictures, body(network.preprocess(values)), name="encoder")
+    features = body(network.preprocess(values))
+    if features.dtype != "float32":
+        features = keras.ops.cast(features, "float32")
+    return keras.Model(pictures, features, name="encoder")

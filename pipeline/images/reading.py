@@ -1,20 +1,22 @@
 """Read pictures in batches: decoded by threads, ahead of whoever takes them."""
 
 import os
+import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipeline.errors import InputError
-from pipeline.files import sha256_of
-from pipeline.images.decode import PictureError, Span, inside, read_square
+from pipeline.images.decode import PictureError, Span, inside, read_hashed_square
 
 BATCHES_AHEAD = 3  # decoded batches that may wait
+Batch = tuple[Sequence["Picture"], np.ndarray]  # and their pixels, uint8 (n, side, side, 3)
 
 
 @dataclass(frozen=True)
@@ -35,41 +37,94 @@ class Picture:
         return cls(row["image_id"], row["path"], span, row["sha256"], pixels)
 
 
+@dataclass
+class Busy:
+    """Seconds that a kind of work took, added up over its threads."""
+
+    threads: int = 1
+    seconds: float = 0.0
+
+    def share(self, wall: float) -> float:
+        """Of `wall` seconds, how much the threads were at work."""
+        return self.seconds / max(wall * self.threads, 1e-9)
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def read_batches(
-    pictures: Sequence[Picture], raw: Path, side: int, batch_size: int
-) -> Iterator[tuple[Sequence[Picture], np.ndarray]]:
+    pictures: Iterable[Picture],
+    raw: Path,
+    side: int,
+    batch_size: int,
+    workers: int | None = None,
+    busy: Busy | None = None,
+) -> Iterator[Batch]:
     """Decode pictures in threads, a few batches ahead of whoever takes them.
+
+    Args:
+        pictures: taken only as they are needed.
+        raw: the data set's folder.
+        side: of the squares, pixels.
+        batch_size: pictures a batch.
+        workers: threads; None: one for each core.
+        busy: the time that the threads were at work is added to it.
 
     Yields:
         Up to `batch_size` pictures and their pixels, uint8 (n, side, side, 3).
+
+    Raises:
+        InputError: a picture is gone, or is not the one that `ingest` saw.
     """
-    waiting: deque[tuple[Sequence[Picture], list[Future[np.ndarray]]]] = deque()
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
+    busy = busy or Busy()
+    busy.threads = workers or cores()
+    pictures = iter(pictures)
+    waiting: deque[_Waiting] = deque()
+    with ThreadPoolExecutor(max_workers=busy.threads, thread_name_prefix="decode") as threads:
         try:
-            for first in range(0, len(pictures), batch_size):
-                batch = pictures[first : first + batch_size]
-                futures = [threads.submit(_read, picture, raw, side) for picture in batch]
-                waiting.append((batch, futures))
+            while batch := list(islice(pictures, batch_size)):
+                waiting.append(_Waiting(batch, raw, side, threads))
                 if len(waiting) > BATCHES_AHEAD:
-                    yield _collect(waiting.popleft())
+                    yield waiting.popleft().collect(busy)
             while waiting:
-                yield _collect(waiting.popleft())
+                yield waiting.popleft().collect(busy)
         finally:
             threads.shutdown(cancel_futures=True)
 
 
-def _collect(
-    batch: tuple[Sequence[Picture], list[Future[np.ndarray]]],
-) -> tuple[Sequence[Picture], np.ndarray]:
-    pictures, futures = batch
-    return pictures, np.stack([future.result() for future in futures])
+class _Waiting:
+    """A batch that is being decoded, each picture by any thread, straight to its place."""
+
+    def __init__(
+        self, batch: Sequence[Picture], raw: Path, side: int, threads: ThreadPoolExecutor
+    ) -> None:
+        self.batch = batch
+        self.pixels = np.empty((len(batch), side, side, 3), np.uint8)
+        self.futures: list[Future[float]] = [
+            threads.submit(_read, picture, raw, side, place)
+            for picture, place in zip(batch, self.pixels, strict=True)
+        ]
+
+    def collect(self, busy: Busy) -> Batch:
+        """Wait until all of it is decoded."""
+        busy.seconds += sum(future.result() for future in self.futures)
+        return self.batch, self.pixels
 
 
-def _read(picture: Picture, raw: Path, side: int) -> np.ndarray:
+def _read(picture: Picture, raw: Path, side: int, place: np.ndarray) -> float:
+    """Read a picture into `place`, uint8 (side, side, 3); return the seconds that it took."""
+    start = time.perf_counter()
     try:
         path = inside(raw, picture.path)
-        if sha256_of(path, *picture.span) != picture.sha256:
-            raise InputError(f"{path}: has changed since `ingest` saw it. Run `dvc repro`")
-        return read_square(path, side, picture.pixels, picture.span)
+        # Hashed from the bytes that were decoded: read once, and sure to be the same.
+        pixels, sha256 = read_hashed_square(path, side, picture.pixels, picture.span)
     except PictureError as error:
         raise InputError(f"{error}, though `ingest` could read it. Run `dvc repro`") from error
+    if sha256 != picture.sha256:
+        raise InputError(f"{path}: has changed since `ingest` saw it. Run `dvc repro`")
+    place[:] = pixels
+    return time.perf_counter() - start

@@ -2,19 +2,24 @@
 
 One row a picture, sorted by `image_id`:
     image_id  string              as in images.parquet
-    feature   float16/float32[f]  average pool of the encoder's last block, not normalised
-Files: features-00000-of-00008.parquet (or .tfrecord) and so on; manifest.json is written last, so
-a folder with a manifest is complete. In TFRecord each record is a tf.train.Example with the same
-two fields; its floats have 32 bits, rounded to the same values as in Parquet.
-Size: 4 KiB a picture for 2048 float16 values, before compression.
+    feature   float16/float32[n]  pooled: (f,), the average pool of the encoder's last block
+                                  grid: (h, w, f) in C order, the map before pooling
+Files: features-00000-of-00008.parquet (or .tfrecord) and so on; manifest.json has the shape and is
+written last, so a folder with a manifest is complete.
+
+Parquet: `feature` is a list of fixed size, not compressed, in row groups of about 1 MiB: readers
+share them out, and a row can be read from its place in the file. In TFRecord each record is a
+tf.train.Example with the same two fields; its floats have 32 bits, rounded to the same values.
+Size: 4 KiB a picture for 2048 float16 values; 196 KiB for a grid of 7 x 7 x 2048.
 """
 
-import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -25,9 +30,10 @@ from pipeline.errors import InputError
 from pipeline.files import folder_written_whole, sha256_of, write_json
 
 MANIFEST = "manifest.json"
+GROUP_BYTES = 1 << 20  # of features in a row group; also how many are read or written at once
 Format = Literal["parquet", "tfrecord"]
 Precision = Literal["float16", "float32"]
-Row = tuple[str, np.ndarray]  # image_id and its features (f,)
+Row = tuple[str, np.ndarray]  # image_id and its features, of any shape with the right size
 
 
 class Shard(BaseModel):
@@ -47,15 +53,20 @@ class Manifest(BaseModel):
 
     format: Format
     dtype: Precision
-    features: int  # width of a feature vector, f
+    shape: list[int]  # of one picture's features: [f], or [h, w, f] for grids
     rows: int
-    encoder: str  # fingerprint of the encoder
+    encoder: str  # identity: the encoder's fingerprint, and "-grid" and the like where it applies
     shards: list[Shard]
+
+    @property
+    def width(self) -> int:
+        """Values a picture."""
+        return math.prod(self.shape)
 
 
 @dataclass(frozen=True)
 class Features:
-    """All features of a set: `ids` in order, `values` float (n, f)."""
+    """All features of a set in memory: `ids` in order, `values` float (n, *shape)."""
 
     ids: list[str]
     values: np.ndarray
@@ -70,7 +81,7 @@ def write_shards(
     rows: Iterable[Row],
     total: int,
     *,
-    features: int,
+    shape: tuple[int, ...],
     encoder: str,
     file_format: Format,
     dtype: Precision,
@@ -78,34 +89,39 @@ def write_shards(
 ) -> Manifest:
     """Write rows, sorted by `image_id`, as shards and a manifest; equal rows give equal bytes.
 
-    No more than one shard is in memory. `folder` appears when all is written.
+    About 1 MiB of features is in memory at once. `folder` appears when all is written.
 
     Args:
         folder: made anew.
-        rows: `total` ids and features (f,).
+        rows: `total` ids and features.
         total: how many rows there are.
-        features: f.
-        encoder: fingerprint of the encoder.
+        shape: of one picture's features, (f,) or (h, w, f).
+        encoder: identity of the encoder, see `Manifest`.
         file_format: of the shards.
         dtype: the values are rounded to it.
         rows_per_shard: the last shard may have fewer.
+
+    Raises:
+        InputError: a value is not a number, or too large for `dtype`.
+        ValueError: there are not `total` rows, or one has not the size that `shape` tells.
     """
-    rows = iter(rows)
     number_of_shards = max(1, -(-total // rows_per_shard))
+    checked = _checked(rows, total, math.prod(shape), dtype)
     shards = []
     with folder_written_whole(folder) as new:
         for number in range(number_of_shards):
-            batch = list(islice(rows, rows_per_shard))
             path = new / f"features-{number:05d}-of-{number_of_shards:05d}.{file_format}"
-            ids = [image_id for image_id, _ in batch]
-            values = np.array([value for _, value in batch], dtype).reshape(len(batch), features)
-            _WRITERS[file_format](path, ids, values)
-            shards.append(Shard(file=path.name, rows=len(batch), sha256=sha256_of(path)))
+            size = min(rows_per_shard, total - number * rows_per_shard)
+            _FORMATS[file_format].write(
+                path, islice(checked, size), np.dtype(dtype), math.prod(shape)
+            )
+            shards.append(Shard(file=path.name, rows=size, sha256=sha256_of(path)))
+        next(checked, None)  # tells of a row too many
         manifest = Manifest(
             format=file_format,
             dtype=dtype,
-            features=features,
-            rows=sum(shard.rows for shard in shards),
+            shape=list(shape),
+            rows=total,
             encoder=encoder,
             shards=shards,
         )
@@ -128,79 +144,288 @@ def read_manifest(folder: Path) -> Manifest:
         ) from error
     except ValidationError as error:
         problem = error.errors()[0]
+        where = ".".join(map(str, problem["loc"])) or "not JSON"
         raise InputError(
-            f"{path}: expected a manifest of feature shards. Received: {problem['msg']}"
+            f"{path}: expected a manifest of feature shards. Received: {where}: {problem['msg']}. "
+            "Make it anew: dvc repro features"
         ) from error
 
 
 def read_shards(folder: Path, encoder: str) -> Features:
-    """Read all features of a set, each shard checked against its hash.
+    """Read all features of a set into memory, each shard checked against its hash.
 
     Args:
         folder: with a manifest.
-        encoder: fingerprint of the encoder that is expected.
+        encoder: as for `open_shards`.
+
+    Raises:
+        InputError: as `open_shards`.
+    """
+    return open_shards(folder, encoder).read_all()
+
+
+def open_shards(folder: Path, encoder: str) -> "ShardReader":
+    """Open a set to read rows from it as they are needed, each shard checked against its hash.
+
+    Args:
+        folder: with a manifest.
+        encoder: the one that is expected: a bare fingerprint allows every pooling and precision
+            of it, a whole identity, with "-grid" and the like, only itself.
 
     Raises:
         InputError: the set is not complete, is damaged, or comes from another encoder.
     """
     manifest = read_manifest(folder)
-    if manifest.encoder != encoder:
+    if manifest.encoder != encoder and not manifest.encoder.startswith(f"{encoder}-"):
         raise InputError(
-            f"{folder}: expected features of the encoder {encoder[:12]}. Received: those of "
-            f"{manifest.encoder[:12]}. Make them anew: dvc repro features"
+            f"{folder}: expected features of the encoder {_short(encoder)}. Received: those of "
+            f"{_short(manifest.encoder)}. Make them anew: dvc repro features"
         )
-    ids: list[str] = []
-    values = np.empty((manifest.rows, manifest.features), manifest.dtype)
-    for shard_ids, shard_values in iterate_shards(folder, manifest):
-        values[len(ids) : len(ids) + len(shard_ids)] = shard_values
-        ids.extend(shard_ids)
-    return Features(ids, values)
+    return ShardReader(folder, manifest)
 
 
-def iterate_shards(folder: Path, manifest: Manifest) -> Iterator[tuple[list[str], np.ndarray]]:
-    """Read shard after shard: ids and values (rows, f) of the manifest's dtype.
+class ShardReader:
+    """Rows of a set of shards, read from the files when they are asked for.
 
-    Raises:
-        InputError: a shard is absent or is not the file that the manifest names.
+    Only the ids and the place of each row are in memory; what was read before is kept by the
+    operating system as long as it has room for it.
+
+    Attributes:
+        ids: of the pictures, in order.
+        shape: of one picture's features, (f,) or (h, w, f).
+        encoder: identity of the encoder.
     """
-    for shard in manifest.shards:
-        path = folder / shard.file
-        if not path.is_file():
-            raise InputError(f"{path}: no such file, though {MANIFEST} names it. Run `dvc repro`")
-        data = path.read_bytes()
-        if hashlib.sha256(data).hexdigest() != shard.sha256:
-            raise InputError(
-                f"{path}: its bytes are not those that {MANIFEST} names: the file is damaged. "
-                "Remove it and run `dvc repro`"
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        """Look over every shard; see `open_shards`, which checks the encoder too."""
+        self.manifest = manifest
+        self.shape = tuple(manifest.shape)
+        self.encoder = manifest.encoder
+        self.ids: list[str] = []
+        self._shards: list[_OpenShard] = []
+        self._first = [0]  # row of each shard's first picture, and the end
+        for shard in manifest.shards:
+            _check(folder, shard)
+            opened = _FORMATS[manifest.format].open(folder / shard.file, manifest)
+            if len(opened.ids) != shard.rows:
+                raise InputError(
+                    f"{folder / shard.file}: expected {shard.rows} rows, as {MANIFEST} says. "
+                    f"Received: {len(opened.ids)}. Run `dvc repro features`"
+                )
+            self.ids.extend(opened.ids)
+            self._shards.append(opened)
+            self._first.append(len(self.ids))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def row_of(self) -> dict[str, int]:
+        """The row of each picture."""
+        return {image_id: row for row, image_id in enumerate(self.ids)}
+
+    def rows(self, indices: np.ndarray) -> np.ndarray:
+        """Read rows by number, in any order: int (n,) -> float (n, *shape) of the set's dtype."""
+        indices = np.asarray(indices, "int64")
+        values = np.empty((len(indices), self.manifest.width), self.manifest.dtype)
+        shard_of = np.searchsorted(self._first, indices, side="right") - 1
+        for number in np.unique(shard_of):
+            places = np.flatnonzero(shard_of == number)
+            values[places] = self._shards[number].read(indices[places] - self._first[number])
+        return values.reshape(len(indices), *self.shape)
+
+    def read_all(self) -> Features:
+        """Read every row into memory: for pooled features, as grids are large."""
+        values = np.empty((len(self), self.manifest.width), self.manifest.dtype)
+        step = _rows_at_once(values.dtype, self.manifest.width)
+        for shard, first in zip(self._shards, self._first, strict=False):
+            for start in range(0, len(shard.ids), step):
+                wanted = np.arange(start, min(start + step, len(shard.ids)))
+                values[first + wanted] = shard.read(wanted)
+        return Features(self.ids, values.reshape(len(self), *self.shape))
+
+    def select(self, rows: np.ndarray) -> "Selection":
+        """Rows of this set as a set of their own."""
+        return Selection(self, np.asarray(rows, "int64"))
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Some rows of a set, in an order of their own; indexed by rows as an array would be.
+
+    Attributes:
+        reader: of the whole set.
+        chosen: rows of it, int (n,).
+    """
+
+    reader: ShardReader
+    chosen: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The number of pictures and the shape of one's features: (n, *shape)."""
+        return (len(self.chosen), *self.reader.shape)
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        """Read rows, given as an array of numbers or as a slice: float (m, *shape)."""
+        return self.reader.rows(self.chosen[rows])
+
+
+class _OpenShard(NamedTuple):
+    """A file that was looked over."""
+
+    ids: list[str]
+    read: Callable[[np.ndarray], np.ndarray]  # rows of the file, int (n,) -> (n, width)
+
+
+class _Format(NamedTuple):
+    """How a format is written and read."""
+
+    write: Callable[[Path, Iterator[Row], np.dtype[Any], int], None]
+    open: Callable[[Path, Manifest], _OpenShard]
+
+
+def _checked(rows: Iterable[Row], total: int, width: int, dtype: Precision) -> Iterator[Row]:
+    """Pass the rows on, flat and of `dtype`, if they are as many and as large as they should."""
+    count = 0
+    for count, (image_id, value) in enumerate(rows, 1):
+        if count > total or value.size != width:
+            raise ValueError(
+                f"expected {total} rows of {width} values. Received: row {count} "
+                f"({image_id}) of {value.size} values"
             )
-        ids, values = _READERS[manifest.format](data, manifest.features)
-        yield ids, values.astype(manifest.dtype)
+        with np.errstate(over="ignore"):
+            rounded = np.ravel(value).astype(dtype)
+        if not np.isfinite(rounded).all():
+            raise InputError(_not_finite(image_id, value, dtype))
+        yield image_id, rounded
+    if count < total:
+        raise ValueError(f"expected {total} rows. Received: {count}")
 
 
-def _write_parquet(path: Path, ids: Sequence[str], values: np.ndarray) -> None:
-    width = values.shape[1]
-    feature = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), width)
-    table = pa.table({"image_id": pa.array(ids, pa.string()), "feature": feature})
-    pq.write_table(table, path, compression="zstd")
+def _not_finite(image_id: str, value: np.ndarray, dtype: Precision) -> str:
+    if not np.isfinite(value).all():
+        return (
+            f"features: picture {image_id}: expected numbers from the encoder. Received: values "
+            "that are infinite or not a number. Its weights are broken: check encoder.weights"
+        )
+    return (
+        f"features: picture {image_id}: expected values up to {np.finfo(dtype).max:.0f}, the "
+        f"largest of {dtype}. Received: {np.abs(value).max():.6g}. Set features.dtype: float32"
+    )
 
 
-def _read_parquet(data: bytes, width: int) -> tuple[list[str], np.ndarray]:
-    table = pq.read_table(pa.BufferReader(data))
-    values = table["feature"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    return table["image_id"].to_pylist(), values.reshape(-1, width)
+def _short(identity: str) -> str:
+    """The first digits of a fingerprint, with what follows it."""
+    fingerprint, dash, rest = identity.partition("-")
+    return fingerprint[:12] + dash + rest
 
 
-def _write_tfrecord(path: Path, ids: Sequence[str], values: np.ndarray) -> None:
+def _check(folder: Path, shard: Shard) -> None:
+    """Check a shard against its hash."""
+    path = folder / shard.file
+    if not path.is_file():
+        raise InputError(f"{path}: no such file, though {MANIFEST} names it. Run `dvc repro`")
+    if sha256_of(path) != shard.sha256:
+        raise InputError(
+            f"{path}: its bytes are not those that {MANIFEST} names: the file is damaged. "
+            "Remove it and run `dvc repro`"
+        )
+
+
+def _rows_at_once(dtype: np.dtype[Any], width: int) -> int:
+    return max(1, GROUP_BYTES // (width * dtype.itemsize))
+
+
+def _write_parquet(path: Path, rows: Iterator[Row], dtype: np.dtype[Any], width: int) -> None:
+    kind = pa.list_(pa.from_numpy_dtype(dtype), width)
+    schema = pa.schema([("image_id", pa.string()), ("feature", kind)])
+    with _parquet_writer(path, schema) as writer:
+        while batch := list(islice(rows, _rows_at_once(dtype, width))):
+            ids = pa.array([image_id for image_id, _ in batch], pa.string())
+            values = pa.array(np.concatenate([value for _, value in batch]))
+            feature = pa.FixedSizeListArray.from_arrays(values, width)
+            writer.write_table(pa.table([ids, feature], schema))
+
+
+def _parquet_writer(path: Path, schema: pa.Schema) -> AbstractContextManager[Any]:
+    """Open a writer that leaves the features as they are, one page to a row group.
+
+    `_values_at` counts on it. Statistics and a dictionary would be of no use to floats.
+    """
+    writer: AbstractContextManager[Any] = pq.ParquetWriter(
+        path,
+        schema,
+        compression={"image_id": "zstd", "feature": "none"},
+        use_dictionary=False,
+        write_statistics=["image_id"],
+        data_page_size=1 << 30,
+    )
+    return writer
+
+
+def _open_parquet(path: Path, manifest: Manifest) -> _OpenShard:
+    """Find where each row lies in a Parquet file.
+
+    Arrow takes 10 ns a value to read a list column, 80 ms for 128 grids of 7 x 7 x 1280, and can
+    read no less than a row group. The values themselves lie one after another in the file.
+    """
+    size = manifest.width * np.dtype(manifest.dtype).itemsize
+    with pq.ParquetFile(path, memory_map=True) as file:
+        ids = file.read(columns=["image_id"])["image_id"].to_pylist()
+        groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
+        begins = np.array([at for group in groups for at in _values_at(group, size)], "int64")
+        mapped = np.memmap(path, "uint8", mode="r")
+
+        def read(rows: np.ndarray) -> np.ndarray:
+            values = np.empty((len(rows), size), "uint8")
+            for value, begin in zip(values, begins[rows], strict=True):
+                value[:] = mapped[begin : begin + size]
+            return values.view(manifest.dtype)
+
+        first = 0
+        for number, group in enumerate(groups):
+            rows = np.arange(first, first + group.num_rows)
+            if number in (0, len(groups) - 1) and not _agrees(file, number, read(rows)):
+                raise InputError(
+                    f"{path}: expected uncompressed values, one page to a row group. Received: "
+                    "another layout of Parquet. Make the features anew: dvc repro features"
+                )
+            first += group.num_rows
+    return _OpenShard(ids, read)
+
+
+def _values_at(group: Any, size: int) -> range:
+    """Tell where in the file each row of a row group has its values, of `size` bytes each.
+
+    A column's bytes are a header, the levels that tell where lists begin, and at the end the
+    values. `_agrees` compares what is found there with what Arrow reads.
+    """
+    column = group.column(1)
+    end = column.data_page_offset + column.total_compressed_size
+    return range(end - size * group.num_rows, end, size)
+
+
+def _agrees(file: pq.ParquetFile, group: int, values: np.ndarray) -> bool:
+    """Compare values with what Arrow reads from a row group."""
+    column = file.read_row_group(group, columns=["feature"])["feature"].combine_chunks()
+    expected = column.flatten().to_numpy(zero_copy_only=False)
+    return bool(values.tobytes() == expected.tobytes())
+
+
+def _write_tfrecord(path: Path, rows: Iterator[Row], dtype: np.dtype[Any], width: int) -> None:
     import tensorflow as tf
 
     with tf.io.TFRecordWriter(str(path)) as writer:
-        for image_id, value in zip(ids, values, strict=True):
+        for image_id, value in rows:
             fields = {
                 "image_id": tf.train.Feature(
                     bytes_list=tf.train.BytesList(value=[image_id.encode()])
                 ),
                 "feature": tf.train.Feature(
-                    float_list=tf.train.FloatList(value=value.astype("float32"))
+                    float_list=tf.train.FloatList(value=value.astype("float32").tolist())
                 ),
             }
             example = tf.train.Example(features=tf.train.Features(feature=fields))
@@ -208,28 +433,51 @@ def _write_tfrecord(path: Path, ids: Sequence[str], values: np.ndarray) -> None:
             writer.write(example.SerializeToString(deterministic=True))
 
 
-def _read_tfrecord(data: bytes, width: int) -> tuple[list[str], np.ndarray]:
+def _open_tfrecord(path: Path, manifest: Manifest) -> _OpenShard:
+    """Find where each record lies, and read their ids."""
     import tensorflow as tf
 
-    ids, values = [], []
-    for record in _records(data):
-        fields = tf.train.Example.FromString(record).features.feature
-        ids.append(fields["image_id"].bytes_list.value[0].decode())
-        values.append(np.array(fields["feature"].float_list.value, "float32"))
-    return ids, np.array(values, "float32").reshape(-1, width)
+    places = _records(path)
+
+    def parse(rows: np.ndarray, field: str, kind: Any) -> Any:
+        with path.open("rb") as stream:
+            data = [_read_at(stream, *places[row]) for row in rows]
+        return tf.io.parse_example(data, {field: kind})[field].numpy()
+
+    def read(rows: np.ndarray) -> np.ndarray:
+        kind = tf.io.FixedLenFeature([manifest.width], tf.float32)
+        return np.asarray(parse(rows, "feature", kind), manifest.dtype)
+
+    ids: list[str] = []
+    step = _rows_at_once(np.dtype("float32"), manifest.width)
+    for start in range(0, len(places), step):
+        rows = np.arange(start, min(start + step, len(places)))
+        found = parse(rows, "image_id", tf.io.FixedLenFeature([], tf.string))
+        ids.extend(image_id.decode() for image_id in found)
+    return _OpenShard(ids, read)
 
 
-def _records(data: bytes) -> Iterator[bytes]:
-    """Split a TFRecord file: length (8 bytes), its checksum (4), data, its checksum (4).
+def _records(path: Path) -> list[tuple[int, int]]:
+    """Tell where each record of a TFRecord file begins, and its length.
 
+    A record is its length (8 bytes), the checksum of that (4), the data, and its checksum (4).
     The checksums are not looked at: the whole file was checked against its SHA-256.
     """
-    at = 0
-    while at < len(data):
-        length = int.from_bytes(data[at : at + 8], "little")
-        yield data[at + 12 : at + 12 + length]
-        at += 12 + length + 4
+    places, at, end = [], 0, path.stat().st_size
+    with path.open("rb") as stream:
+        while at < end:
+            length = int.from_bytes(_read_at(stream, at, 8), "little")
+            places.append((at + 12, length))
+            at += 12 + length + 4
+    return places
 
 
-_WRITERS = {"parquet": _write_parquet, "tfrecord": _write_tfrecord}
-_READERS = {"parquet": _read_parquet, "tfrecord": _read_tfrecord}
+def _read_at(stream: Any, at: int, length: int) -> bytes:
+    stream.seek(at)
+    return bytes(stream.read(length))
+
+
+_FORMATS = {
+    "parquet": _Format(_write_parquet, _open_parquet),
+    "tfrecord": _Format(_write_tfrecord, _open_tfrecord),
+}

@@ -1,13 +1,15 @@
 """What is known of an encoder without building it: its files, its shape and its fingerprint."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.errors import InputError
 
 SPEC, WEIGHTS = "encoder.json", "encoder.weights.h5"
+Pooling = Literal["average", "grid"]  # one vector a picture, or the map before pooling
+Arithmetic = Literal["float32", "bfloat16", "float16"]  # that the network computes in
 
 
 class Spec(BaseModel):
@@ -20,6 +22,25 @@ class Spec(BaseModel):
     features: int  # width of a feature vector
     source: str  # where the weights came from: "train", "imagenet" or the file's name
     fingerprint: str  # 64 hexadecimal digits
+
+
+def identity(fingerprint: str, pooling: Pooling, precision: Arithmetic) -> str:
+    """Name all that decides on features: the encoder, and how it is run.
+
+    The fingerprint alone for float32 averages; else with "-grid", "-bfloat16" or "-float16" after
+    it, in this order. Features of two identities are never mixed.
+    """
+    parts = [fingerprint]
+    if pooling != "average":
+        parts.append(pooling)
+    if precision != "float32":
+        parts.append(precision)
+    return "-".join(parts)
+
+
+def fingerprint_of(identity: str) -> str:
+    """Take the encoder's fingerprint from an identity, whatever the pooling and the precision."""
+    return identity.partition("-")[0]
 
 
 def read_spec(folder: Path) -> Spec:

@@ -211,10 +211,12 @@ def tiles(items: Sequence[tuple[str, str]]) -> Html:
 class Card:
     """A picture and the captions under it."""
 
-    picture: Html  # see `embedded`
+    picture: Html  # see `embedded`, or `no_picture`
     name: str  # which picture it is
     remark: str  # what is said of it, such as its score, or ""
     captions: Sequence[tuple[str, str]]  # each with a remark, such as its score, or ""
+    said: Sequence[tuple[str, str]] = ()  # a captioner's, above the others: label and caption
+    more: Html = Html("")  # below the captions, such as what unfolds  # noqa: RUF009 - constant
 
 
 def cards(name: str, content: Sequence[Card]) -> Html:
@@ -226,7 +228,12 @@ def cards(name: str, content: Sequence[Card]) -> Html:
 def _card(card: Card) -> Html:
     lines = [_remarked("li", theirs(text), remark) for text, remark in card.captions]
     head = _remarked("p", theirs(card.name), card.remark)
-    return join([card.picture, head, element("ul", *lines)])
+    said = [
+        element("div", *([element("dt", name)] if name else []), element("dd", theirs(text)))
+        for name, text in card.said
+    ]
+    parts = [card.picture, head, *([element("dl", *said, class_="said")] if said else [])]
+    return join([*parts, *([element("ul", *lines)] if lines else []), card.more])
 
 
 def _remarked(tag: str, text: Html, remark: str) -> Html:
@@ -243,6 +250,11 @@ def embedded(picture: Image.Image, alt: str) -> Html:
         f'<img src="data:image/jpeg;base64,{data}" width="{width}" height="{height}" '
         f'alt="{html.escape(alt)}">'
     )
+
+
+def no_picture(why: str) -> Html:
+    """Stand in for a picture that is not at hand."""
+    return element("div", why, class_="no-picture")
 
 
 @dataclass(frozen=True)
@@ -340,6 +352,10 @@ nav a { display: inline-block; padding: .3rem 0; }
 dt { color: var(--muted); font-size: .85rem; line-height: 1.35; }
 dd { margin: 0; font-size: 1.6rem; line-height: 1.25; font-weight: 600;
   font-variant-numeric: tabular-nums; }
+.summary { font-size: 1.2rem; line-height: 1.4; margin: .5rem 0 1.25rem; text-wrap: pretty; }
+.sides { display: flex; flex-wrap: wrap; gap: .15rem 2rem; margin: 0 0 .5rem; }
+.sides > div { display: flex; gap: .6rem; align-items: baseline; }
+.sides dd { font-size: 1rem; }
 figure { margin: 0 0 2rem; padding: 1.1rem clamp(.75rem, 2.5vw, 1.4rem);
   background: var(--card); border: 1px solid var(--line); border-radius: .5rem; }
 figcaption p { color: var(--muted); font-size: .92rem; }
@@ -382,6 +398,22 @@ tbody th { overflow-wrap: anywhere; font-weight: 400; min-width: 4.5rem; }
   line-height: 1.4; }
 .cards ul li { padding: .25rem 0; }
 .cards ul li + li { border-top: 1px solid var(--line); }
+mark { background: none; color: var(--orange); }
+.no-picture { display: grid; place-items: center; height: 13.5rem; padding: 1rem;
+  text-align: center; color: var(--muted); font-size: .85rem; background: var(--paper);
+  border-bottom: 1px solid var(--line); }
+.said { margin: .35rem .9rem .5rem; }
+.said > div { display: flex; gap: .6rem; align-items: baseline; padding: .2rem 0; }
+.said dt { color: var(--muted); font-size: .82rem; font-weight: 600; }
+.said dd { flex: 1; min-width: 0; font-size: 1rem; line-height: 1.4; font-weight: 600; }
+.cards details { margin: 0 .9rem .4rem; }
+.cards details p { margin: .1rem 0 .4rem; color: var(--ink); }
+.cards > li > :last-child { margin-bottom: .9rem; }
+.lines { margin: .1rem 0 .4rem; padding: 0; list-style: none; font-size: .86rem; line-height: 1.4; }
+.lines li { display: flex; justify-content: space-between; gap: .75rem; padding: .15rem 0; }
+.grounds { margin: 0 .9rem .5rem; }
+.cards .grounds p { margin: .15rem 0; justify-content: flex-start; color: var(--orange); }
+.cards .grounds span { flex: 0 0 3.6rem; color: var(--muted); font-weight: 400; }
 .cards bdi { flex: 1; min-width: 0; overflow-wrap: anywhere; }
 .cards span { color: var(--muted); font-variant-numeric: tabular-nums; white-space: nowrap; }
 .cards p span { color: var(--ink); font-weight: 600; }

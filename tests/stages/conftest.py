@@ -36,7 +36,12 @@ SETTINGS: dict[str, dict[str, Any]] = {
             "weight_decay": 0.01, "seed": 1,
         },
     },
-    "features": {"format": "parquet", "dtype": "float16", "rows_per_shard": 16, "batch_size": 16},
+    "features": {
+        "engine": "local",
+        "ray": {"address": None, "actors": 2, "num_cpus": 1, "num_gpus": 0},
+        "pooling": "average", "precision": "float32", "format": "parquet", "dtype": "float16",
+        "rows_per_shard": 16, "batch_size": 16, "workers": 2, "cache_gib": 1.0,
+    },
     "train": {
         "decoder": "inject",
         "units": 8,
@@ -51,7 +56,10 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "max_words": 8,
         "seed": 1,
     },
-    "evaluate": {"split": "test", "beam_width": 2, "length_penalty": 0.9, "max_words": 8},
+    "evaluate": {
+        "split": "test", "coco_splits": ["val", "test"], "spice": None,
+        "beam_width": 2, "length_penalty": 0.9, "max_words": 8,
+    },
 }  # fmt: skip
 
 

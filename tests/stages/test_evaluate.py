@@ -1,19 +1,47 @@
 """The command `evaluate`."""
 
+import csv
 import json
+import logging
 import shutil
+from pathlib import Path
 
 import pytest
 
+from pipeline.captioner.captioner import Captioner
 from pipeline.evaluation.java import MetricUnavailable
-from pipeline.evaluation.scores import METRICS
-from pipeline.tables import CAPTIONS, read_table, write_rows
+from pipeline.evaluation.per_picture import METRICS, NO_SPICE
+from pipeline.images.shards import open_shards
+from pipeline.tables import CAPTIONS, CLEAN_CAPTIONS, FACTS, IMAGES, read_table, write_rows
+
+OWN = set(METRICS) - {"spice"}  # its models are not here
 
 
-def run(tiny, out, **changes):
+def run(tiny, out, ingested=None, captions=None, bundle=None, **changes):
     data = tiny.data
-    inputs = data / "ingest", tiny.captions, data / "features", data / "train" / "bundle"
-    return tiny.run("evaluate", *inputs, out, **changes)
+    inputs = (
+        ingested or data / "ingest",
+        captions or tiny.captions,
+        data / "features",
+        bundle or data / "train" / "bundle",
+    )
+    settings = {"coco_splits": ["val", "test"], "spice": None, **changes}
+    return tiny.run("evaluate", *inputs, out, **settings)
+
+
+def copy_of(ingested: Path, folder: Path) -> Path:
+    """A copy of what `ingest` wrote, to change."""
+    return shutil.copytree(ingested, folder / "ingest")
+
+
+@pytest.fixture
+def no_meteor(monkeypatch):
+    """Leave METEOR out: its program takes seconds to start."""
+
+    def fail(*_):
+        raise MetricUnavailable("no Java here")
+
+    monkeypatch.setattr("pipeline.evaluation.meteor.meteor", fail)
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +57,8 @@ def read_lines(folder) -> list[dict]:
 
 def test_every_official_score_is_there(evaluated):
     metrics = json.loads((evaluated / "metrics.json").read_text())
-    assert set(METRICS) <= set(metrics)
-    assert metrics["missing"] == {}
+    assert set(metrics) >= OWN
+    assert metrics["missing"] == {"spice": NO_SPICE}
     assert metrics["tokenisation"] == "ptb"
     assert metrics["pictures"] == 6
     assert "fact_accuracy" not in metrics  # there are no facts of these pictures
@@ -47,28 +75,168 @@ def test_each_picture_of_the_split_has_its_candidates_references_and_scores(eval
         assert "cider_d" in row["scores"]
 
 
-def test_the_coco_results_are_what_its_tools_read(evaluated):
-    results = json.loads((evaluated / "coco_results.json").read_text())
-    expected = [
+def test_every_score_has_its_interval(evaluated):
+    metrics = json.loads((evaluated / "metrics.json").read_text())
+    for name in OWN:
+        assert metrics[f"{name}_low"] <= metrics[name] <= metrics[f"{name}_high"], name
+
+
+def test_beside_the_scores_is_what_they_do_not_tell(evaluated):
+    metrics = json.loads((evaluated / "metrics.json").read_text())
+    assert metrics["novel_share"] + metrics["verbatim_share"] == pytest.approx(1)
+    for name in ("bad_ending_share", "repeated_word_share", "repeated_pair_share"):
+        assert 0 <= metrics[name] <= 1
+    assert metrics["oracle_cider_d"] >= metrics["cider_d"]
+    assert 0 < metrics["human_cider_d"] <= 10
+
+
+def test_the_oracle_takes_the_best_candidate_of_each_picture(evaluated):
+    metrics = json.loads((evaluated / "metrics.json").read_text())
+    rows = read_lines(evaluated)
+    best = [max(one["cider_d"] for one in row["candidates"]) for row in rows]
+    assert metrics["oracle_cider_d"] == pytest.approx(sum(best) / len(best), abs=1e-5)
+    for row in rows:
+        assert row["candidates"][0]["cider_d"] == row["scores"]["cider_d"]
+
+
+def test_scores_of_a_picture_are_those_that_mean_something_of_one(evaluated):
+    for row in read_lines(evaluated):
+        assert set(row["scores"]) == {"bleu_1", "bleu_4_smoothed", "meteor", "rouge_l", "cider_d"}
+
+
+def test_scores_by_length_cover_every_picture(evaluated):
+    rows = list(csv.DictReader((evaluated / "by_length.csv").open()))
+    captions = [row["caption"] for row in read_lines(evaluated)]
+    lengths = [len(caption.split()) for caption in captions]
+    assert {int(row["words"]): int(row["pictures"]) for row in rows} == {
+        length: lengths.count(length) for length in lengths
+    }
+    assert [int(row["words"]) for row in rows] == sorted(set(lengths))
+    metrics = json.loads((evaluated / "metrics.json").read_text())
+    mean = sum(float(row["cider_d"]) * int(row["pictures"]) for row in rows) / len(captions)
+    assert mean == pytest.approx(metrics["cider_d"], abs=1e-5)
+
+
+def number_of(image_id: str) -> str:
+    """train-03 -> 3, val-03 -> 1003, test-03 -> 2003."""
+    split, number = image_id.split("-")
+    return str(1000 * ["train", "val", "test"].index(split) + int(number))
+
+
+def numbered(*arguments):
+    """Open shards whose pictures have numbers for ids."""
+    reader = open_shards(*arguments)
+    reader.ids = [number_of(image_id) for image_id in reader.ids]
+    return reader
+
+
+def check_coco(results, pictures: int) -> None:
+    """Check what the evaluation server's results format says of captions."""
+    assert isinstance(results, list)
+    assert len(results) == pictures
+    for entry in results:
+        assert set(entry) == {"image_id", "caption"}
+        assert isinstance(entry["caption"], str)
+    kinds = {type(entry["image_id"]) for entry in results}
+    assert kinds in ({int}, {str})  # the server takes numbers alone
+    assert len({entry["image_id"] for entry in results}) == pictures
+
+
+def test_the_coco_results_of_both_splits_keep_to_the_format(evaluated):
+    for name in ("val", "test"):
+        results = json.loads((evaluated / "coco" / f"captions_{name}_results.json").read_text())
+        check_coco(results, 6)
+        assert all(entry["image_id"].startswith(name) for entry in results)
+    assert results == [
         {"image_id": row["image_id"], "caption": row["caption"]} for row in read_lines(evaluated)
     ]
-    assert results == expected
 
 
-def test_a_metric_that_cannot_run_is_told_and_takes_no_other_with_it(
+@pytest.mark.usefixtures("no_meteor")
+def test_coco_results_have_numbers_where_ids_are_numbers(trained, tmp_path, monkeypatch):
+    ingested = copy_of(trained.data / "ingest", tmp_path)
+    rows = read_table(ingested / "images.parquet", IMAGES).to_pylist()
+    monkeypatch.setattr("pipeline.evaluation.split.open_shards", numbered)
+    for row in rows:
+        row["image_id"] = number_of(row["image_id"])
+    write_rows(ingested / "images.parquet", rows, IMAGES, ["image_id"])
+    texts = read_table(ingested / "captions.parquet", CAPTIONS).to_pylist()
+    for row in texts:
+        row["image_id"] = number_of(row["image_id"])
+    write_rows(ingested / "captions.parquet", texts, CAPTIONS, ["image_id", "caption_id"])
+    captions = tmp_path / "none.parquet"
+    write_rows(captions, [], CLEAN_CAPTIONS, ["image_id"])
+    result = run(trained, tmp_path / "out", ingested, captions, coco_splits=["test"])
+    assert result.code == 0, result.err
+    [path] = (tmp_path / "out" / "coco").iterdir()
+    results = json.loads(path.read_text())
+    check_coco(results, 6)
+    assert {entry["image_id"] for entry in results} == set(range(2000, 2006))
+
+
+@pytest.mark.usefixtures("no_meteor")
+def test_coco_results_of_a_split_without_pictures_are_left_out(trained, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    ingested = copy_of(trained.data / "ingest", tmp_path)
+    rows = read_table(ingested / "images.parquet", IMAGES).to_pylist()
+    kept = [{**row, "split": row["split"].replace("val", "train")} for row in rows]
+    write_rows(ingested / "images.parquet", kept, IMAGES, ["image_id"])
+    result = run(trained, tmp_path / "out", ingested)
+    assert result.code == 0, result.err
+    assert [path.name for path in (tmp_path / "out" / "coco").iterdir()] == [
+        "captions_test_results.json"
+    ]
+    assert "no COCO results of split 'val'" in caplog.text
+
+
+@pytest.mark.usefixtures("no_meteor")
+def test_facts_tell_which_captions_are_true(trained, tmp_path, monkeypatch):
+    ingested = copy_of(trained.data / "ingest", tmp_path)
+    facts = [{"image_id": f"test-{n:02d}", "facts": json.dumps(n % 3 == 0)} for n in range(5)]
+    write_rows(ingested / "facts.parquet", facts, FACTS, ["image_id"])
+    monkeypatch.setattr("stages.evaluate.is_true", lambda _, known: known)
+    assert run(trained, tmp_path / "out", ingested).code == 0
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert metrics["fact_accuracy"] == pytest.approx(2 / 5)
+    assert metrics["fact_accuracy_low"] < 2 / 5 < metrics["fact_accuracy_high"]
+    true = [row["scores"].get("fact_accuracy") for row in read_lines(tmp_path / "out")]
+    assert true == [1, 0, 0, 1, 0, None]
+
+
+@pytest.mark.usefixtures("no_meteor")
+def test_memory_is_bounded_by_blocks_and_the_captions_are_the_same(
     trained, evaluated, tmp_path, monkeypatch
 ):
-    def no_java(*_):
-        raise MetricUnavailable("no Java here")
+    sizes = []
+    caption = Captioner.caption
 
-    monkeypatch.setattr("pipeline.evaluation.scores.meteor", no_java)
+    def record(self, features, settings):
+        sizes.append(len(features))
+        return caption(self, features, settings)
+
+    monkeypatch.setattr("pipeline.evaluation.split.BLOCK", 4)
+    monkeypatch.setattr(Captioner, "caption", record)
+    assert run(trained, tmp_path / "out", coco_splits=[]).code == 0
+    assert sizes == [4, 2]
+    texts = [[row["caption"] for row in read_lines(f)] for f in (tmp_path / "out", evaluated)]
+    assert texts[0] == texts[1]
+
+
+@pytest.mark.usefixtures("no_meteor")
+def test_a_metric_that_cannot_run_is_told_and_all_else_is_the_same(trained, evaluated, tmp_path):
     assert run(trained, tmp_path).code == 0
     metrics, whole = (json.loads((f / "metrics.json").read_text()) for f in (tmp_path, evaluated))
-    assert metrics.pop("missing") == {"meteor": "no Java here"}
-    del whole["missing"], whole["meteor"]
+    assert metrics.pop("missing") == {"meteor": "no Java here", "spice": NO_SPICE}
+    for name in ("missing", "meteor", "meteor_low", "meteor_high"):
+        del whole[name]
     assert metrics == whole
-    name = "coco_results.json"  # and what is found is the same, byte for byte
-    assert (tmp_path / name).read_bytes() == (evaluated / name).read_bytes()
+    rows, others = read_lines(tmp_path), read_lines(evaluated)
+    for row in others:
+        del row["scores"]["meteor"]
+    assert rows == others
+    for name in ("val", "test"):
+        name = f"coco/captions_{name}_results.json"
+        assert (tmp_path / name).read_bytes() == (evaluated / name).read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -77,6 +245,7 @@ def test_a_metric_that_cannot_run_is_told_and_takes_no_other_with_it(
         ({"split": "dev"}, "evaluate.split"),
         ({"beam_width": 0}, "evaluate.beam_width"),
         ({"length_penalty": -1.0}, "evaluate.length_penalty"),
+        ({"coco_splits": ["dev"]}, "evaluate.coco_splits"),
     ],
 )
 def test_wrong_settings_are_one_line(trained, one_line, tmp_path, changes, told):
@@ -85,32 +254,27 @@ def test_wrong_settings_are_one_line(trained, one_line, tmp_path, changes, told)
 
 def test_a_split_without_pictures_is_one_line(trained, make_tiny, one_line, tmp_path):
     tiny = make_tiny(tmp_path / "data", {"train": 6})
-    data = trained.data
-    others = trained.captions, data / "features", data / "train" / "bundle", tmp_path / "out"
-    result = tiny.run("evaluate", tiny.data / "ingest", *others)
-    assert "split 'test' has no pictures" in one_line(result)
+    result = run(trained, tmp_path / "out", tiny.data / "ingest")
+    assert "split 'test'. Received: none of 6" in one_line(result)
 
 
 def test_pictures_without_features_are_one_line(trained, make_tiny, one_line, tmp_path):
     tiny = make_tiny(tmp_path / "data", {"test": 8})
-    data = trained.data
-    others = trained.captions, data / "features", data / "train" / "bundle", tmp_path / "out"
-    result = tiny.run("evaluate", tiny.data / "ingest", *others)
+    result = run(trained, tmp_path / "out", tiny.data / "ingest")
     assert "Received: none of 2, such as test-06" in one_line(result)
 
 
+@pytest.mark.usefixtures("no_meteor")
 @pytest.mark.parametrize("captioned", [0, 2])
 def test_pictures_that_nobody_has_captioned_are_captioned_and_not_scored(
     trained, tmp_path, captioned
 ):
-    ingested = tmp_path / "ingest"
-    shutil.copytree(trained.data / "ingest", ingested)
+    ingested = copy_of(trained.data / "ingest", tmp_path)
     rows = read_table(ingested / "captions.parquet", CAPTIONS).to_pylist()
     kept = [row for row in rows if row["image_id"] < f"test-{captioned:02d}"]
     write_rows(ingested / "captions.parquet", kept, CAPTIONS, ["image_id", "caption_id"])
-    data, out = trained.data, tmp_path / "out"
-    others = trained.captions, data / "features", data / "train" / "bundle", out
-    assert trained.run("evaluate", ingested, *others).code == 0
+    out = tmp_path / "out"
+    assert run(trained, out, ingested).code == 0
     predictions = read_lines(out)
     assert len(predictions) == 6
     assert [bool(row["references"]) for row in predictions] == [n < captioned for n in range(6)]
@@ -118,13 +282,14 @@ def test_pictures_that_nobody_has_captioned_are_captioned_and_not_scored(
     assert metrics["pictures"] == 6
     assert metrics["scored_pictures"] == captioned
     assert ("cider_d" in metrics) == bool(captioned)
-    assert set(metrics["missing"]) == (set() if captioned else set(METRICS))
+    assert set(metrics["missing"]) == ({"meteor", "spice"} if captioned else set(METRICS))
+    lengths = (out / "by_length.csv").read_text().splitlines()
+    assert lengths[0].startswith("words")
+    assert (len(lengths) > 1) == bool(captioned)
 
 
 def test_an_incomplete_bundle_is_one_line(trained, one_line, tmp_path):
     model = shutil.copytree(trained.data / "train" / "bundle", tmp_path / "bundle")
     (model / "vocabulary.json").unlink()
-    data = trained.data
-    inputs = data / "ingest", trained.captions, data / "features", model, tmp_path / "out"
-    assert "vocabulary.json: no such file" in one_line(trained.run("evaluate", *inputs))
+    assert "vocabulary.json: no such file" in one_line(run(trained, tmp_path / "out", bundle=model))
     assert not (tmp_path / "out").exists()

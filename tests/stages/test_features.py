@@ -3,6 +3,7 @@
 import json
 import logging
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -39,6 +40,45 @@ def test_the_same_bytes_with_and_without_a_warm_cache(featured, content, tmp_pat
     assert content(tmp_path / "out") == content(featured.data / "features")
 
 
+def test_grids_and_other_precisions_are_never_mixed_with_averages(featured, tmp_path, caplog):
+    fingerprint = read_manifest(featured.data / "features").encoder
+    with caplog.at_level(logging.INFO):
+        for name, changes in {
+            "-grid": {"pooling": "grid"},
+            "-bfloat16": {"precision": "bfloat16"},
+        }.items():
+            caplog.clear()
+            assert run(featured, tmp_path / name, **changes).code == 0
+            assert "42 encoded now" in caplog.text
+            assert read_manifest(tmp_path / name).encoder == fingerprint + name
+    grids = read_shards(tmp_path / "-grid", f"{fingerprint}-grid")
+    averages = read_shards(featured.data / "features", fingerprint)
+    assert grids.values.shape == (42, 4, 4, 1024)
+    assert grids.ids == averages.ids
+    pooled = grids.values.astype("float32").mean((1, 2))
+    np.testing.assert_allclose(pooled, averages.values[:, :1024], rtol=0.01, atol=0.001)
+
+
+def test_auto_settles_on_a_precision_and_says_so(featured, tmp_path, caplog):
+    with caplog.at_level(logging.INFO):
+        assert run(featured, tmp_path / "out", precision="auto").code == 0
+    assert "features: precision " in caplog.text
+    assert "by 16 pictures (each: float32 " in caplog.text
+
+
+def test_the_slowest_part_is_told(featured, tmp_path, caplog):
+    shutil.rmtree(featured.data / "cache" / "features")
+    with caplog.at_level(logging.INFO):
+        assert run(featured, tmp_path / "out").code == 0
+    assert "was the slowest: of " in caplog.text
+
+
+def test_what_has_no_room_is_one_line(featured, one_line, tmp_path, monkeypatch):
+    shutil.rmtree(featured.data / "cache" / "features")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    assert "1000 bytes free" in one_line(run(featured, tmp_path / "out"))
+
+
 def test_another_format_has_the_same_values(featured, tmp_path):
     assert run(featured, tmp_path / "out", format="tfrecord", rows_per_shard=50).code == 0
     encoder = read_manifest(featured.data / "features").encoder
@@ -47,7 +87,18 @@ def test_another_format_has_the_same_values(featured, tmp_path):
     assert np.array_equal(one.values, other.values)
 
 
-@pytest.mark.parametrize("changes", [{"format": "csv"}, {"dtype": "int8"}, {"batch_size": 0}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"format": "csv"},
+        {"dtype": "int8"},
+        {"batch_size": 0},
+        {"pooling": "max"},
+        {"precision": "float64"},
+        {"workers": 0},
+        {"cache_gib": 0},
+    ],
+)
 def test_wrong_settings_are_one_line(featured, one_line, tmp_path, changes):
     assert f"features.{next(iter(changes))}" in one_line(run(featured, tmp_path / "out", **changes))
 
@@ -74,3 +125,16 @@ def test_a_picture_that_is_gone_is_one_line_and_nothing_is_written(
     result = tiny.run("features", tiny.raw, tiny.images, encoder, out)
     assert "train-19.png" in one_line(result)
     assert not out.exists()
+
+
+@pytest.mark.slow
+def test_a_cluster_gives_the_same_bytes(featured, content, tmp_path, caplog):
+    ray = pytest.importorskip("ray")
+    shutil.rmtree(featured.data / "cache" / "features")
+    try:
+        with caplog.at_level(logging.INFO):
+            assert run(featured, tmp_path / "out", engine="ray").code == 0
+    finally:
+        ray.shutdown()
+    assert "42 encoded now" in caplog.text
+    assert content(tmp_path / "out") == content(featured.data / "features")

@@ -3,11 +3,14 @@
 import json
 import shutil
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from pipeline.captioner import bundle
+from pipeline.captioner.captioner import SearchSettings
 from pipeline.images.encoder import Encoder
+from pipeline.images.shards import open_shards, read_manifest
 
 
 def test_the_bundle_the_metrics_and_the_curves_are_written(trained):
@@ -37,6 +40,7 @@ def test_the_same_seed_gives_the_same_bytes(trained, train_inputs, content, tmp_
     ("changes", "told"),
     [
         ({"decoder": "transformer"}, "train.decoder"),
+        ({"decoder": "attention"}, "train.decoder: attention needs a grid"),
         ({"dropout": 1.0}, "train.dropout"),
         ({"learning_rate": "1e-3"}, "write 0.001"),
         ({"lerning_rate": 0.1}, "train.lerning_rate is not a setting"),
@@ -77,3 +81,34 @@ def test_pictures_without_features_are_one_line(featured, train_inputs, one_line
     assert featured.run("features", featured.raw, few, encoder, known).code == 0
     result = featured.run("train", images, captions, words, encoder, known, tmp_path / "out")
     assert "without features. Run `dvc repro`" in one_line(result)
+
+
+@pytest.fixture(scope="module", params=["parquet", "tfrecord"])
+def gridded(request, encoded, train_inputs, tmp_path_factory):
+    """What `train` is given, with features of grids, and the folder of these."""
+    out = tmp_path_factory.mktemp("grids") / "features"
+    result = encoded.run(
+        "features", encoded.raw, encoded.images, encoded.data / "encoder", out,
+        pooling="grid", format=request.param,
+    )  # fmt: skip
+    assert result.code == 0, result.err
+    return *train_inputs[:-1], out
+
+
+def test_a_decoder_that_attends_is_trained_from_grids_to_captions(
+    featured, gridded, command, tmp_path
+):
+    result = featured.run("train", *gridded, tmp_path / "train", decoder="adaptive", epochs=1)
+    assert result.code == 0, result.err
+    folder = tmp_path / "train" / "bundle"
+    description = bundle.read_description(folder)
+    assert len(description.feature_shape) == 3
+    assert description.encoder == read_manifest(gridded[-1]).encoder
+    picture = featured.raw / "test-03.png"
+    told = command("caption", picture, "--bundle", folder, "--length-penalty", 1.0)
+    assert told.code == 0, told.err
+    reader = open_shards(gridded[-1], description.encoder)
+    grid = reader.rows(np.array([reader.row_of()["test-03"]]))
+    search = SearchSettings(beam_width=3, length_penalty=1.0, max_words=20)
+    [found] = bundle.load_captioner(folder).caption(grid, search)
+    assert told.out == f"{picture}\t{found[0].text}\n"

@@ -1,13 +1,17 @@
 """What every decoder is: a language model of captions, given a picture.
 
-Shapes: `b` captions, `t` words a caption, `v` words of the vocabulary, `d` units, `f` features.
+Shapes: `b` pictures, `t` words a caption, `v` words of the vocabulary, `d` units, `e` width of a
+word vector, `f` features, `p` places of a grid (h * w), `k` captions a picture while searching.
 
 A decoder is used in two ways that must agree, and a test compares them:
 
     call((features, tokens))     all words at once, the true words before each given (teacher
-                                 forcing); for training, with the fast LSTM kernel
-    start(features), then step(tokens, state) again and again
+                                 forcing); for training, with the fast LSTM kernel where it can
+    start(features), memory(features), then step(tokens, state, memory) again and again
                                  one word at a time; for search
+
+`state` belongs to a caption, and search picks rows of it; `memory` belongs to a picture, is worked
+out once and never copied, however many captions of the picture are searched.
 """
 
 from typing import Any, Literal
@@ -22,6 +26,7 @@ from pipeline.text.marks import PAD, START, UNKNOWN
 
 Tensor = Any  # a tensor of the Keras backend in use
 State = tuple[Tensor, ...]  # each (b, ...): search picks rows from all of them alike
+Memory = tuple[Tensor, ...]  # each (b, ...), one row a picture
 
 NEVER = (PAD, START, UNKNOWN)  # ids that no caption contains
 IMPOSSIBLE = -1e9  # a logit so low that its probability is 0 in every precision
@@ -30,41 +35,50 @@ IMPOSSIBLE = -1e9  # a logit so low that its probability is 0 in every precision
 class DecoderSettings(Settings):
     """What the shape of a decoder depends on: needed to build it again from its weights."""
 
-    decoder: Literal["inject", "merge"]
+    decoder: Literal[
+        "inject", "inject_pre", "inject_par", "merge", "attention", "adaptive", "top_down"
+    ]
     units: int = Field(ge=1)  # of the LSTM, d
     embedding: int = Field(ge=1)  # width of a word vector
     dropout: float = Field(ge=0, lt=1)  # share of values dropped: picture, words, LSTM output
 
 
 class Decoder(keras.Model):
-    """Base of the decoders: word vectors, an LSTM, and the layer that scores every word.
+    """Base of the decoders: word vectors, what reads them, and the layer that scores every word.
 
     Args:
         settings: the shape.
         vocabulary_size: v, the four marks counted in.
     """
 
+    needs_grid = False  # whether pooled features are not enough
+    feature_shape: tuple[int, ...] = ()  # of one picture: (f,) or (h, w, f); `build` sets it
+
     def __init__(self, settings: DecoderSettings, vocabulary_size: int) -> None:
         super().__init__(name=settings.decoder)
         self.settings = settings
         self.vocabulary_size = vocabulary_size
         self.embed = keras.layers.Embedding(vocabulary_size, settings.embedding, name="words")
-        # No recurrent dropout and no mask, as either would turn cuDNN's kernel off. Padding is at
-        # the end, so it cannot change what comes before it.
-        self.lstm = keras.layers.LSTM(
-            settings.units, return_sequences=True, return_state=True, name="lstm"
-        )
+        self.make_reader()
         self.to_vocabulary = keras.layers.Dense(vocabulary_size, dtype="float32", name="scores")
         self.dropout = keras.layers.Dropout(settings.dropout)
         never = np.zeros(vocabulary_size, "float32")
         never[list(NEVER)] = IMPOSSIBLE
         self.never = never  # (v,)
 
+    def make_reader(self) -> None:
+        """Make the layers that read the words: an LSTM, where a decoder has no other need."""
+        # No recurrent dropout and no mask, as either would turn cuDNN's kernel off. Padding is at
+        # the end, so it cannot change what comes before it.
+        self.lstm = keras.layers.LSTM(
+            self.settings.units, return_sequences=True, return_state=True, name="lstm"
+        )
+
     def call(self, inputs: tuple[Tensor, Tensor], training: bool = False) -> Tensor:
         """Score each next word, the true words before it given.
 
         Args:
-            inputs: features (b, f), or (b, ..., f) for grids, and token ids (b, t) from START on.
+            inputs: features (b, f), or (b, h, w, f) for grids, and token ids (b, t) from START on.
             training: whether to drop values.
 
         Returns:
@@ -73,11 +87,25 @@ class Decoder(keras.Model):
         raise TypeError(f"{type(self).__name__} must define call")
 
     def start(self, features: Tensor) -> State:
-        """Begin captions: features (b, f) -> the state before the first word."""
+        """Begin captions: features (b, f) or (b, h, w, f) -> the state before the first word."""
         raise TypeError(f"{type(self).__name__} must define start")
 
-    def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        """Go on by one word: token ids (b,) and state -> log-probabilities (b, v) and state."""
+    def memory(self, features: Tensor) -> Memory:
+        """Work out what every step looks at again: nothing, unless a decoder attends to a grid."""
+        del features
+        return ()
+
+    def step(self, tokens: Tensor, state: State, memory: Memory = ()) -> tuple[Tensor, State]:
+        """Go on by one word.
+
+        Args:
+            tokens: the last word of each caption, (b * k,): k captions a picture, side by side.
+            state: of each caption, (b * k, ...).
+            memory: of each picture, (b, ...).
+
+        Returns:
+            Log-probabilities of the next word, float32 (b * k, v), and the state after `tokens`.
+        """
         raise TypeError(f"{type(self).__name__} must define step")
 
     def scores(self, outputs: Tensor) -> Tensor:
@@ -100,3 +128,8 @@ class Decoder(keras.Model):
         smoothed = np.maximum(counts.astype("float64"), 1.0)
         smoothed[list(NEVER)] = 1.0  # their logits are out anyway
         self.to_vocabulary.bias.assign(np.log(smoothed / smoothed.sum()).astype("float32"))
+
+
+def pooled(features: Tensor) -> Tensor:
+    """Average a grid over its places: (b, h, w, f) -> (b, f); pooled features stay as they are."""
+    return features if len(features.shape) == 2 else ops.mean(features, axis=(1, 2))

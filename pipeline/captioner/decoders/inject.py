@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from pipeline.captioner.decoders.base import Decoder, State, Tensor
+from pipeline.captioner.decoders.base import Decoder, Memory, State, Tensor, pooled
 
 
 class Inject(Decoder):
@@ -34,12 +34,12 @@ class Inject(Decoder):
         """See `Decoder.start`."""
         return self._picture(features, training=False)
 
-    def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+    def step(self, tokens: Tensor, state: State, memory: Memory = ()) -> tuple[Tensor, State]:
         """See `Decoder.step`."""
         output, new = self.lstm.cell(self.embed(tokens), list(state))  # (b,) -> (b, d)
         return self.log_probabilities(output), tuple(new)
 
     def _picture(self, features: Tensor, training: bool) -> State:
         """Turn features (b, f) into the first hidden and cell state, (b, d) each."""
-        seen = self.dropout(self.normalise(features), training=training)
+        seen = self.dropout(self.normalise(pooled(features)), training=training)
         return self.to_hidden(seen), self.to_cell(seen)

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from pipeline.captioner.decoders.base import Decoder, State, Tensor
+from pipeline.captioner.decoders.base import Decoder, Memory, State, Tensor, pooled
 
 
 class Merge(Decoder):
@@ -36,14 +36,14 @@ class Merge(Decoder):
         picture = self._picture(features, training=False)  # (b, d)
         return ops.zeros_like(picture), ops.zeros_like(picture), picture
 
-    def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+    def step(self, tokens: Tensor, state: State, memory: Memory = ()) -> tuple[Tensor, State]:
         """See `Decoder.step`."""
         hidden, cell, picture = state
         output, (hidden, cell) = self.lstm.cell(self.embed(tokens), [hidden, cell])
         return self.log_probabilities(self._join(output, picture)), (hidden, cell, picture)
 
     def _picture(self, features: Tensor, training: bool) -> Tensor:
-        return self.to_picture(self.dropout(self.normalise(features), training=training))
+        return self.to_picture(self.dropout(self.normalise(pooled(features)), training=training))
 
     def _join(self, outputs: Tensor, picture: Tensor) -> Tensor:
         return self.join(ops.concatenate([outputs, picture], axis=-1))  # (..., 2d) -> (..., d)

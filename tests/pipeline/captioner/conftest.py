@@ -52,6 +52,20 @@ def split_of(vocabulary: Vocabulary) -> Callable[[int, int], Split]:
 
 
 @pytest.fixture(scope="session")
+def grid_split_of(split_of: Callable[[int, int], Split]) -> Callable[[int, int], Split]:
+    """Make a split of grids, 2 x 3 x 5: one place, anywhere, has what decides; others noise."""
+
+    def make(pictures: int, seed: int) -> Split:
+        pooled, captions, references = split_of(pictures, seed).__dict__.values()
+        rng = np.random.default_rng(seed)
+        grids = rng.normal(0, 0.1, (pictures, 6, 5))
+        grids[np.arange(pictures), rng.integers(0, 6, pictures)] += pooled
+        return Split(grids.reshape(-1, 2, 3, 5).astype("float32"), captions, references)
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def train_settings() -> Callable[..., TrainSettings]:
     """Make settings of a tiny training: the changes, by name."""
     return lambda **changes: TrainSettings(**{**SETTINGS, **changes})

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.captioner import bundle
 from pipeline.captioner.captioner import Captioner, SearchSettings
-from pipeline.captioner.decoders.find import build
+from pipeline.captioner.decoders.find import DECODERS, build
 from pipeline.errors import InputError
 
 SEARCH = SearchSettings(beam_width=2, length_penalty=0.9, max_words=5)
@@ -22,9 +22,10 @@ FILES = [
 ]
 
 
-@pytest.fixture(scope="module", params=["inject", "merge"])
+@pytest.fixture(scope="module", params=["inject", "merge", "adaptive", "top_down"])
 def decoder(request, vocabulary, train_settings):
-    made = build(train_settings(decoder=request.param), len(vocabulary), (5,))
+    shape = (2, 3, 5) if DECODERS[request.param].needs_grid else (5,)
+    made = build(train_settings(decoder=request.param), len(vocabulary), shape)
     rng = np.random.default_rng(1)
     made.set_weights([rng.normal(0, 1, weight.shape) for weight in made.get_weights()])
     return made
@@ -43,7 +44,8 @@ def parts(vocabulary, tmp_path_factory) -> Path:
 
 
 def save(folder: Path, decoder, parts: Path) -> Path:
-    bundle.save(folder, decoder, parts / "vocabulary.json", parts / "encoder", (5,), "f" * 64)
+    vocabulary, encoder = parts / "vocabulary.json", parts / "encoder"
+    bundle.save(folder, decoder, vocabulary, encoder, decoder.feature_shape, "f" * 64)
     return folder
 
 
@@ -63,16 +65,16 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 def test_it_captions_as_the_decoder_that_was_saved(saved, decoder, vocabulary):
-    features = np.random.default_rng(2).normal(0, 2, (6, 5)).astype("float32")
+    features = np.random.default_rng(2).normal(0, 2, (6, *decoder.feature_shape)).astype("float32")
     expected = Captioner(decoder, vocabulary).caption(features, SEARCH)
     assert bundle.load_captioner(saved).caption(features, SEARCH) == expected
 
 
-def test_it_has_what_captioning_needs_and_nothing_else(saved):
+def test_it_has_what_captioning_needs_and_nothing_else(saved, decoder):
     assert sorted(content(saved)) == FILES
     description = bundle.read_description(saved)
     assert description.encoder == "f" * 64
-    assert description.feature_shape == (5,)
+    assert description.feature_shape == decoder.feature_shape
     assert sorted(description.files) == FILES[1:]
 
 
@@ -121,7 +123,7 @@ def described(folder: Path, **changes: object) -> Path:
         ({"version": "one"}, "version"),
         ({"code": "import os"}, "code"),
         ({"decoder": {"decoder": "inject"}}, "decoder.units"),
-        ({"files": {}, "feature_shape": [7]}, "decoder.weights.h5: expected weights"),
+        ({"files": {}, "feature_shape": [2, 3, 7]}, "decoder.weights.h5: expected weights"),
     ],
 )
 def test_another_description_is_refused(copy, changes, told):

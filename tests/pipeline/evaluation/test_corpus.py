@@ -10,10 +10,28 @@ def test_figures_worked_by_hand() -> None:
     assert describe(captions, training, ["a", "dog", "bird", "boat", "cat"]) == CorpusFigures(
         distinct_share=3 / 4,
         novel_share=2 / 4,  # "a cat sits" and the empty one
+        verbatim_share=2 / 4,
         words_used=4,
         vocabulary_share=3 / 5,  # "sits" is not in the vocabulary
         mean_words=7 / 4,
+        bad_ending_share=0,
+        repeated_word_share=0,
+        repeated_pair_share=0,
     )
+
+
+def test_flaws_worked_by_hand() -> None:
+    captions = [
+        ["a", "dog", "on", "a"],  # ends badly
+        ["a", "dog", "with", "a", "dog", "with"],  # ends badly, and two pairs come again
+        ["a", "a", "dog"],  # a word twice in a row
+        ["the", "the", "the", "end"],  # the same, and "the the" comes again
+        ["dog"],
+    ]
+    figures = describe(captions, [], [])
+    assert figures.bad_ending_share == pytest.approx(2 / 5)
+    assert figures.repeated_word_share == pytest.approx(2 / 5)
+    assert figures.repeated_pair_share == pytest.approx(2 / 5)
 
 
 def test_lists_and_tuples_are_the_same_captions() -> None:

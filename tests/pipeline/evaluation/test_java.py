@@ -1,12 +1,20 @@
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pipeline.evaluation import java
-from pipeline.evaluation.java import Conversation, MetricUnavailable, conversation, run
+from pipeline.evaluation.java import (
+    Conversation,
+    MetricUnavailable,
+    ProgramFailed,
+    conversation,
+    run,
+    with_a_restart,
+)
 
 VERSION = ["-version"]
 NO_SUCH_CLASS = ["-cp", ".", "Nothing"]
@@ -71,6 +79,55 @@ def test_a_program_that_takes_too_long_is_stopped() -> None:
     assert time.monotonic() - start < 20
 
 
+def test_a_program_that_fails_once_is_started_once_more() -> None:
+    attempts: list[int] = []
+
+    def attempt() -> str:
+        attempts.append(1)
+        if len(attempts) == 1:
+            raise ProgramFailed("short of memory")
+        return "a dog"
+
+    assert with_a_restart(attempt) == "a dog"
+    assert len(attempts) == 2
+
+
+@pytest.mark.parametrize(("error", "times"), [(ProgramFailed, 2), (MetricUnavailable, 1)])
+def test_a_program_that_fails_again_or_is_not_there_is_given_up(
+    error: type[Exception], times: int
+) -> None:
+    attempts: list[int] = []
+
+    def attempt() -> None:
+        attempts.append(1)
+        raise error(f"attempt {len(attempts)}")
+
+    with pytest.raises(error, match=f"attempt {times}"):
+        with_a_restart(attempt)
+
+
+def test_a_run_that_is_killed_is_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    folders = iter(["-version-of-nothing", "-version"])  # an option that Java does not know
+    monkeypatch.setattr(java, "_OPTIONS", _Drawn(folders))
+    assert run("tokenizer", ["-version"], "", timeout=60) == ""
+
+
+class _Drawn:
+    """Options that are others each time they are read."""
+
+    def __init__(self, options: Iterator[str]) -> None:
+        self._options = options
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([next(self._options)])
+
+
+def test_a_program_anywhere_is_named_by_its_path(tmp_path: Path) -> None:
+    (tmp_path / "two words").mkdir()
+    with pytest.raises(ProgramFailed, match=r"two words ended with code 1: .*Nothing"):
+        run(tmp_path / "two words", NO_SUCH_CLASS, "", timeout=60)
+
+
 def test_a_program_that_has_ended_is_told_to_who_still_sends() -> None:
     with (
         pytest.raises(MetricUnavailable, match="ended with code 1"),
@@ -91,7 +148,10 @@ def test_remarks_that_nobody_reads_do_not_stop_a_program() -> None:
 
 
 def test_evaluation_loads_none_of_the_heavy_packages() -> None:
-    modules = ["bleu", "cider", "corpus", "java", "meteor", "ptb", "rouge", "scores"]
+    modules = [
+        *("bleu", "by_length", "cider", "coco_results", "corpus", "human", "java", "meteor"),
+        *("oracle", "per_picture", "ptb", "rouge", "scores", "significance", "spice", "tokenise"),
+    ]
     code = "import sys\n" + "".join(f"import pipeline.evaluation.{name}\n" for name in modules)
     heavy = {"keras", "matplotlib", "nltk", "pycocoevalcap", "pycocotools", "tensorflow"}
     code += f"sys.exit(', '.join({heavy!r} & sys.modules.keys()) or None)"

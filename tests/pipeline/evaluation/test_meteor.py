@@ -10,7 +10,7 @@ import pytest
 from pipeline.errors import InputError
 from pipeline.evaluation import java
 from pipeline.evaluation.java import MetricUnavailable
-from pipeline.evaluation.meteor import meteor
+from pipeline.evaluation.meteor import STATISTICS, combine, meteor
 from pipeline.evaluation.ptb import ptb_tokenize
 
 
@@ -84,6 +84,10 @@ def test_equals_pycocoevalcap_whatever_the_machine(
     corpus, each = official(official_meteor, captions, references)
     assert scores.corpus == pytest.approx(corpus, abs=1e-6)
     np.testing.assert_allclose(scores.pictures, each, rtol=0, atol=1e-6)
+    assert scores.statistics.shape == (len(captions), STATISTICS)
+    np.testing.assert_allclose(combine(scores.statistics), each, rtol=0, atol=1e-9)
+    whole = combine(scores.statistics.sum(axis=0, keepdims=True))
+    assert whole == pytest.approx([corpus], abs=1e-9)
     assert scores.pictures[1] > 0.9  # the same words
     assert scores.pictures[2] == 0  # no words
 
@@ -93,9 +97,28 @@ def test_line_ends_and_separators_do_not_reach_the_protocol(
 ) -> None:
     sent: list[str] = []
     monkeypatch.setattr(java.Conversation, "send", lambda _, line: sent.append(line))
-    monkeypatch.setattr(java.Conversation, "receive", lambda _: "0.5")
+    answers = iter([" ".join("1" * STATISTICS), "0.5", "0.5"])
+    monkeypatch.setattr(java.Conversation, "receive", lambda _: next(answers))
     meteor([["a\nb", "|||"]], [[["c\rd"], ["|||e"]]])
-    assert sent == ["SCORE ||| c d ||| e ||| a b ", "EVAL ||| 0.5"]
+    statistics = " ".join("1" * STATISTICS)
+    assert sent == ["SCORE ||| c d ||| e ||| a b ", f"EVAL ||| {statistics}"]
+
+
+def test_a_conversation_that_breaks_off_is_held_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = " ".join("1" * STATISTICS), " ".join("2" * STATISTICS)
+    answers = iter([first, None, first, second, "0.5", "0.25", "0.375"])
+
+    def receive(_: java.Conversation) -> str:
+        answer = next(answers)
+        if answer is None:
+            raise java.ProgramFailed("killed")
+        return answer
+
+    monkeypatch.setattr(java.Conversation, "send", lambda *_: None)
+    monkeypatch.setattr(java.Conversation, "receive", receive)
+    scores = meteor([["a"], ["b"]], [[["a"]], [["b"]]])
+    assert (scores.corpus, scores.pictures.tolist()) == (0.375, [0.5, 0.25])
+    assert scores.statistics[1].tolist() == [2] * STATISTICS
 
 
 def test_its_time_is_limited() -> None:

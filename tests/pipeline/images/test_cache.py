@@ -1,52 +1,107 @@
 """The feature cache survives whatever happens to its files."""
 
+import errno
 import hashlib
 import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pipeline.images.cache import FeatureCache
+from pipeline.errors import InputError
+from pipeline.images import cache as module
+from pipeline.images.cache import DIGEST, DamagedError, FeatureCache, _Index, told_bytes
 
 FINGERPRINT = "ab" * 32
+MIB = 1 << 20
 
 
 def keys(number: int, first: int = 0) -> list[str]:
-    return [hashlib.sha256(bytes([first + n])).hexdigest() for n in range(number)]
+    return [hashlib.sha256(str(first + n).encode()).hexdigest() for n in range(number)]
 
 
-def values(number: int, seed: int = 1) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=(number, 3)).astype("float32")
+def digests(names: list[str]) -> np.ndarray:
+    return np.array([bytes.fromhex(name) for name in names], DIGEST)
+
+
+def values(number: int, seed: int = 1, shape=(3,)) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(number, *shape)).astype("float32")
+
+
+def opened(folder: Path, identity: str = FINGERPRINT, shape=(3,)) -> FeatureCache:
+    return FeatureCache(folder, identity, shape)
 
 
 @pytest.fixture
 def cache(tmp_path) -> FeatureCache:
-    return FeatureCache(tmp_path, FINGERPRINT, 3)
+    return opened(tmp_path)
 
 
-def files(cache: FeatureCache) -> list:
+def files(cache: FeatureCache) -> list[Path]:
     return sorted(cache.folder.iterdir())
 
 
-def test_what_was_put_is_there_exactly_now_and_later(cache, tmp_path):
-    cache.put(keys(4), values(4))
-    for reader in (cache, FeatureCache(tmp_path, FINGERPRINT, 3)):
-        for key, value in zip(keys(4), values(4), strict=True):
+@pytest.mark.parametrize("shape", [(3,), (2, 2, 3)])
+def test_what_was_put_is_there_exactly_now_and_later(tmp_path, shape):
+    cache = opened(tmp_path, shape=shape)
+    cache.put(keys(4), values(4, shape=shape))
+    for reader in (cache, opened(tmp_path, shape=shape)):
+        for key, value in zip(keys(4), values(4, shape=shape), strict=True):
             assert key in reader
             assert np.array_equal(reader.get(key), value)
 
 
 def test_what_was_not_put_is_not_there(cache):
-    assert keys(1)[0] not in cache
-    with pytest.raises(KeyError):
-        cache.get(keys(1)[0])
+    cache.put(keys(3), values(3))
+    for key in [*keys(20, 5), "00" * 32, "ff" * 32]:
+        assert key not in cache
+        with pytest.raises(KeyError):
+            cache.get(key)
 
 
-def test_another_encoder_s_features_are_not_there(cache, tmp_path):
+def test_another_identity_s_features_are_not_there(cache, tmp_path):
     cache.put(keys(1), values(1))
-    assert keys(1)[0] not in FeatureCache(tmp_path, "cd" * 32, 3)
+    others = ("cd" * 32, f"{FINGERPRINT}-grid", f"{FINGERPRINT}-bfloat16")
+    assert not any(keys(1)[0] in opened(tmp_path, other) for other in others)
+
+
+def test_keys_that_end_in_zero_bytes_are_found(cache, tmp_path):
+    """NumPy takes zero bytes at the end of a text off."""
+    odd = ["00" * 32, "11" * 31 + "00", "11" * 30 + "0000", "00" * 31 + "01"]
+    cache.put(odd, values(4))
+    for reader in (cache, opened(tmp_path)):
+        assert all(np.array_equal(reader.get(key), value) for key, value in zip(odd, values(4)))  # noqa: B905
+    assert len(opened(tmp_path).missing(digests([*odd, *keys(2)]))) == 2
+
+
+@given(
+    st.lists(st.lists(st.binary(min_size=32, max_size=32), max_size=6, unique=True), max_size=6),
+    st.integers(1, 8),
+    st.sets(st.integers(0, 5)),
+)
+def test_the_index_is_as_a_dict(batches, merge_at, removed):
+    index, known = _Index(), {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "MERGE_AT", merge_at)
+        for number, batch in enumerate(batches):
+            fresh = [key for key in batch if key not in known]
+            if number % 2:
+                index.add(fresh, number)
+            else:
+                index.add_sorted(np.array(fresh, DIGEST), number)
+            known.update({key: (number << 32) + row for row, key in enumerate(fresh)})
+        index.remove(sorted(removed))
+    for key, place in known.items():
+        gone = place >> 32 in removed
+        assert index.place(key.hex()) == (None if gone else place)
+        assert index.places(np.array([key], DIGEST)).tolist() == [-1 if gone else place]
 
 
 def test_the_same_batch_is_one_file_with_the_same_bytes(cache):
@@ -56,8 +111,8 @@ def test_the_same_batch_is_one_file_with_the_same_bytes(cache):
     assert [path.read_bytes() for path in files(cache)] == before
 
 
-def test_more_files_than_are_kept_open(cache, monkeypatch):
-    monkeypatch.setattr("pipeline.images.cache.MAX_OPEN", 2)
+def test_what_is_kept_in_memory_is_bounded(cache, monkeypatch):
+    monkeypatch.setattr(module, "OPEN_BYTES", 2 * 2 * 3 * 4)  # two batches of two pictures
     for number in range(5):
         cache.put(keys(2, 2 * number), values(2, seed=number))
     for number in (0, 4, 1, 3, 2, 0):
@@ -65,23 +120,43 @@ def test_more_files_than_are_kept_open(cache, monkeypatch):
         assert len(cache._open) <= 2
 
 
+def test_of_a_large_file_only_a_part_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "GROUP_BYTES", 2 * 12 * 4)  # two pictures
+    cache = opened(tmp_path, shape=(2, 2, 3))
+    cache.put(keys(7), values(7, shape=(2, 2, 3)))
+    for row in (6, 0, 3, 5):
+        assert np.array_equal(cache.get(keys(7)[row]), values(7, shape=(2, 2, 3))[row])
+        assert {len(part) for part in cache._open.values()} <= {1, 2}
+
+
+def test_files_with_other_row_groups_are_not_misread(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "GROUP_BYTES", 2 * 3 * 4)
+        opened(tmp_path).put(keys(7), values(7))
+    assert keys(1)[0] not in opened(tmp_path)
+
+
 def test_a_flipped_byte_is_found_wherever_it_is(cache, tmp_path):
     """Whatever byte is flipped: the features are the right ones, or are not there."""
     cache.put(keys(3), values(3))
     [path] = files(cache)
     whole = path.read_bytes()
-    found = 0
+    at_start = when_read = 0
     for place in range(0, len(whole), 3):
         damaged = bytearray(whole)
         damaged[place] ^= 0x41
         path.write_bytes(damaged)
-        reader = FeatureCache(tmp_path, FINGERPRINT, 3)
+        reader = opened(tmp_path)
         for key, value in zip(keys(3), values(3), strict=True):
-            if key in reader:
+            try:
                 assert np.array_equal(reader.get(key), value), place
-            else:
-                found += 1
-    assert found > 0
+            except KeyError:
+                at_start += 1
+            except DamagedError:
+                when_read += 1
+                assert not path.exists()
+    assert at_start > 0
+    assert when_read > 0
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"not a Parquet file at all"])
@@ -91,30 +166,161 @@ def test_a_damaged_file_is_told_and_removed_and_no_other(cache, tmp_path, conten
     path.write_bytes(content)
     cache.put(keys(2, 7), values(2))
     with caplog.at_level(logging.WARNING):
-        reader = FeatureCache(tmp_path, FINGERPRINT, 3)
+        reader = opened(tmp_path)
     assert f"{path} is damaged" in caplog.text
     assert not path.exists()
     assert keys(1)[0] not in reader
     assert keys(1, 7)[0] in reader
 
 
+def test_a_file_that_another_process_removed_is_as_damaged(cache):
+    cache.put(keys(2), values(2))
+    files(cache)[0].unlink()
+    with pytest.raises(DamagedError):
+        cache.get(keys(1)[0])
+    assert keys(2)[1] not in cache
+
+
+def test_what_the_system_refuses_is_no_damage(cache, monkeypatch):
+    cache.put(keys(2), values(2))
+
+    def refuse(*_, **__):
+        raise OSError(errno.EMFILE, "too many open files")
+
+    monkeypatch.setattr(pq, "ParquetFile", refuse)
+    with pytest.raises(InputError, match="could not be read"):
+        cache.get(keys(1)[0])
+    assert len(files(cache)) == 1
+
+
 def test_a_file_of_another_kind_is_as_damaged(cache, tmp_path):
     cache.put(keys(2), values(2))
     [path] = files(cache)
     pq.write_table(pa.table({"sha256": keys(2)}), path)
-    assert keys(1)[0] not in FeatureCache(tmp_path, FINGERPRINT, 3)
+    assert keys(1)[0] not in opened(tmp_path)
 
 
-def test_a_file_that_is_being_written_is_left_alone(cache, tmp_path):
+def test_what_dead_processes_left_is_removed_and_the_living_are_left_alone(cache, tmp_path):
     cache.put(keys(1), values(1))
-    partial = cache.folder / ".123.partial.x.parquet"
-    partial.write_bytes(b"half")
-    FeatureCache(tmp_path, FINGERPRINT, 3)
-    assert partial.exists()
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    partials = [
+        cache.folder / f".{number}.partial.batch-x.parquet"
+        for number in (ended.pid, os.getppid(), os.getpid())
+    ]
+    for partial in partials:
+        partial.write_bytes(b"half")
+    reader = opened(tmp_path)
+    assert [path.exists() for path in partials] == [False, True, False]
+    assert keys(1)[0] in reader
 
 
 def test_a_key_in_two_files_is_found(cache, tmp_path):
     cache.put(keys(3), values(3))
     cache.put(keys(2), values(3)[:2])
-    reader = FeatureCache(tmp_path, FINGERPRINT, 3)
-    assert np.array_equal(reader.get(keys(1)[0]), values(3)[0])
+    assert np.array_equal(opened(tmp_path).get(keys(1)[0]), values(3)[0])
+
+
+def _used(cache: FeatureCache, at: int) -> Path:
+    """Set when the newest file was last used."""
+    path = max(files(cache), key=lambda one: one.stat().st_mtime_ns)
+    os.utime(path, (at, at))
+    return path
+
+
+@pytest.fixture
+def four(tmp_path) -> tuple[FeatureCache, list[Path]]:
+    """Four files, of two encoders, the least recently used first."""
+    other, cache = opened(tmp_path, "cd" * 32), opened(tmp_path)
+    found = []
+    for number, one in enumerate((cache, other, cache, other)):
+        one.put(keys(2, 2 * number), values(2, seed=number))
+        found.append(_used(one, 1000 + number))
+    return cache, found
+
+
+def test_the_least_recently_used_go_first_whoever_s_they_are(four, caplog):
+    cache, paths = four
+    size = paths[0].stat().st_size
+    with caplog.at_level(logging.INFO):
+        cache.make_room(3 * size, size, digests([]))
+    assert [path.exists() for path in paths] == [False, False, True, True]
+    assert "removed 2 files" in caplog.text
+    assert keys(1)[0] not in cache
+    assert keys(1, 4)[0] in cache
+
+
+def test_reading_is_use(four, tmp_path):
+    cache, paths = four
+    opened(tmp_path).get(keys(1)[0])
+    cache.make_room(3 * paths[0].stat().st_size, 0, digests([]))
+    assert [path.exists() for path in paths] == [True, False, True, True]
+
+
+def test_what_this_run_needs_stays_though_the_bound_is_passed(four, caplog):
+    cache, paths = four
+    with caplog.at_level(logging.WARNING):
+        cache.make_room(1, 0, digests(keys(1)))
+    assert [path.exists() for path in paths] == [True, False, False, False]
+    assert np.array_equal(cache.get(keys(1)[0]), values(2, seed=0)[0])
+    assert "features.cache_gib" in caplog.text
+
+
+def test_within_the_bound_nothing_goes(four, caplog):
+    cache, paths = four
+    cache.make_room(MIB, 0, digests([]))
+    assert all(path.exists() for path in paths)
+    assert not caplog.text
+
+
+def test_a_full_disk_is_one_line_and_what_is_written_stays(cache, tmp_path, monkeypatch):
+    cache.put(keys(2), values(2))
+    write = pq.write_table
+
+    def half(table, path, **options):
+        write(table, path, **options)
+        os.truncate(path, 100)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(pq, "write_table", half)
+    with pytest.raises(InputError, match=r"disk is full.*room for 24 bytes.*free") as caught:
+        cache.put(keys(2, 5), values(2))
+    assert "\n" not in str(caught.value)
+    assert len(files(cache)) == 1
+    assert keys(1)[0] in opened(tmp_path)
+    assert keys(1, 5)[0] not in cache
+
+
+def test_a_real_limit_of_the_system_is_told_too(tmp_path):
+    """RLIMIT_FSIZE stands in for a full disk: Arrow's own writer meets it."""
+    pytest.importorskip("resource")
+    script = (
+        "import resource, signal, sys, numpy as np\n"
+        "from pathlib import Path\n"
+        "from pipeline.errors import InputError\n"
+        "from pipeline.images.cache import FeatureCache\n"
+        "cache = FeatureCache(Path(sys.argv[1]), 'ab' * 32, (3000,))\n"
+        "rows = np.random.default_rng(1).normal(size=(4, 3000))\n"
+        "cache.put(['01' * 32], rows[:1])\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))\n"
+        "try:\n"
+        "    cache.put(['02' * 32, '03' * 32, '04' * 32], rows[1:])\n"
+        "except InputError as error:\n"
+        "    print(error)\n"
+    )
+    root = Path(__file__).parents[3]
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)],
+        capture_output=True, text=True, cwd=root, check=True,
+    )  # fmt: skip
+    assert "the disk is full" in done.stdout
+    reader = opened(tmp_path, shape=(3000,))
+    assert "01" * 32 in reader
+    assert "02" * 32 not in reader
+    assert len(files(reader)) == 1
+
+
+def test_sizes_are_told_as_people_do():
+    told = [told_bytes(number) for number in (0, 24, 1010, 1 << 20, 49 << 30)]
+    assert told == ["0 bytes", "24 bytes", "1010 bytes", "1 MiB", "49.0 GiB"]

@@ -42,6 +42,29 @@ def test_loaded_it_gives_the_same_features(encoder, saved):
     assert encoder.encode(PIXELS).shape == (3, encoder.spec.features)
 
 
+def test_a_grid_is_the_map_before_pooling(encoder, saved):
+    grid = Encoder.load(saved, "grid")
+    assert (encoder.shape, grid.shape) == ((2048,), (4, 4, 1024))
+    found = grid.encode(PIXELS)
+    assert (found.shape, found.dtype) == ((3, 4, 4, 1024), np.float32)
+    average = encoder.encode(PIXELS)
+    np.testing.assert_allclose(found.mean((1, 2)), average[:, :1024], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(found.max((1, 2)), average[:, 1024:], rtol=1e-4, atol=1e-6)
+
+
+def test_each_way_of_running_has_its_own_identity_and_features(encoder, saved):
+    ways = [("average", "float32"), ("average", "bfloat16"), ("grid", "bfloat16")]
+    loaded = [Encoder.load(saved, *way) for way in ways]
+    assert {one.spec.fingerprint for one in loaded} == {encoder.identity}
+    assert len({one.identity for one in loaded}) == 3
+    assert loaded[1].shape == (2048,)
+    found = loaded[1].encode(PIXELS)
+    assert found.dtype == np.float32
+    assert not np.array_equal(found, encoder.encode(PIXELS))
+    assert encoder.at("bfloat16").identity == loaded[1].identity
+    assert np.array_equal(encoder.at("bfloat16").encode(PIXELS), found)
+
+
 def test_saved_twice_it_has_the_same_bytes(encoder, saved, tmp_path):
     encoder.save(tmp_path / "again")
     for name in (SPEC, WEIGHTS):

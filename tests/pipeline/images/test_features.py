@@ -1,33 +1,71 @@
 """Pictures are encoded once, whatever happens."""
 
+import errno
+import logging
+import os
 import shutil
+import threading
+import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
+from pipeline.errors import InputError
 from pipeline.images.cache import FeatureCache
-from pipeline.images.features import compute, rows
+from pipeline.images.features import (
+    FeaturesSettings,
+    Source,
+    Work,
+    compute,
+    digests_of,
+    extract,
+    rows,
+)
+from pipeline.images.reading import Busy
 
-SIDE, BATCH = 8, 4
+SIDE, BATCH, IDENTITY = 8, 4, "ab" * 32
+SETTINGS = {
+    "engine": "local",
+    "ray": {"address": None, "actors": 1, "num_cpus": 1, "num_gpus": 0},
+    "pooling": "average",
+    "precision": "float32",
+    "format": "parquet",
+    "dtype": "float32",
+    "rows_per_shard": 5,
+    "batch_size": BATCH,
+    "workers": 2,
+    "cache_gib": 1.0,
+}
 
 
 class Encode:
     """An encoder that counts: the mean of each channel."""
 
-    def __init__(self, fails_at: int | None = None) -> None:
-        self.fails_at = fails_at
+    def __init__(self, fails_at: int | None = None, takes: float = 0.0) -> None:
+        self.fails_at, self.takes = fails_at, takes
         self.batches: list[int] = []
         self.contents: set[bytes] = set()
 
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
         if len(self.batches) == self.fails_at:
             raise KeyboardInterrupt
+        time.sleep(self.takes)
         self.batches.append(len(pixels))
         real = [picture.tobytes() for picture in pixels if picture.any()]  # others pad
         assert not self.contents.intersection(real), "a picture was encoded twice"
         self.contents.update(real)
         return pixels.mean(axis=(1, 2)).astype("float32")
+
+
+def source(encode, shape=(3,)) -> Source:
+    return Source(encode, SIDE, shape, IDENTITY)
+
+
+def settings(**changes) -> FeaturesSettings:
+    return FeaturesSettings(**{**SETTINGS, **changes})
 
 
 @pytest.fixture
@@ -36,22 +74,42 @@ def run(raw, tmp_path):
 
     def compute_in(name, pictures, encode=None):
         encode = encode or Encode()
-        new = compute(pictures, raw, encode, SIDE, cache_in(tmp_path / name), BATCH)
-        assert new == len(encode.contents)
+        work = compute(pictures, raw, source(encode), cache_in(tmp_path / name), BATCH)
+        assert work.encoded == len(encode.contents)
         found = list(rows(pictures, cache_in(tmp_path / name)))
         return found, encode
 
     return compute_in
 
 
+@pytest.fixture
+def run_all(raw, tmp_path):
+    """Write shards to `tmp_path / out`, with the cache in `tmp_path / cache`."""
+
+    def extract_to(pictures, encode=None, out="out", shape=(3,), **changes):
+        folder, cache = tmp_path / out, tmp_path / "cache"
+        given = source(encode or Encode(), shape)
+        return extract(pictures, raw, given, cache, folder, settings(**changes))
+
+    return extract_to
+
+
 def cache_in(folder) -> FeatureCache:
-    return FeatureCache(folder, "ab" * 32, 3)
+    return FeatureCache(folder, IDENTITY, (3,))
 
 
 def same(one, other) -> bool:
     return [(key, value.tobytes()) for key, value in one] == [
         (key, value.tobytes()) for key, value in other
     ]
+
+
+def cut(path) -> None:
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+def bytes_in(folder) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
 def test_each_content_is_encoded_once(drawn, raw, run):
@@ -84,28 +142,218 @@ def test_ten_new_pictures_are_ten_pictures_to_encode(drawn, run):
     assert same(found, run("fresh", drawn(16))[0])
 
 
-def test_an_interrupted_run_continues_with_the_same_bytes(drawn, run, tmp_path):
-    pictures = drawn(11)
+def test_an_interrupted_run_keeps_all_that_was_encoded(drawn, run):
+    pictures = drawn(19)
     with pytest.raises(KeyboardInterrupt):
-        run("cache", pictures, Encode(fails_at=1))
+        run("cache", pictures, Encode(fails_at=3))
     found, encode = run("cache", pictures)
-    assert len(encode.contents) == 11 - BATCH
+    assert len(encode.contents) == 19 - 3 * BATCH
     assert same(found, run("undisturbed", pictures)[0])
-
-
-def test_a_damaged_file_is_computed_again(drawn, run, tmp_path):
-    pictures = drawn(11)
-    found, _ = run("cache", pictures)
-    path = sorted((tmp_path / "cache").rglob("*.parquet"))[0]
-    data = bytearray(path.read_bytes())
-    data[len(data) // 8] ^= 0xFF
-    path.write_bytes(data)
-    again, encode = run("cache", pictures)
-    assert 0 < len(encode.contents) <= BATCH
-    assert same(found, again)
 
 
 def test_no_pictures_need_no_encoder(run):
     found, encode = run("cache", [])
     assert found == []
     assert encode.batches == []
+
+
+def test_writing_and_encoding_overlap_and_one_batch_at_most_waits(drawn, raw, tmp_path):
+    """The second batch is encoded while the first is written; the third waits for its turn."""
+    cache, events = cache_in(tmp_path / "cache"), []
+    second_encoded, put = threading.Event(), cache.put
+    encode = Encode()
+
+    def slow_put(keys, features):
+        assert second_encoded.wait(10), "the encoder did not go on while a batch was written"
+        put(keys, features)
+        events.append("written")
+
+    def watched(pixels):
+        features = encode(pixels)
+        events.append("encoded")
+        if len(encode.batches) == 2:
+            time.sleep(0.05)  # had more batches been let in, they would come now
+            second_encoded.set()
+        return features
+
+    cache.put = slow_put
+    compute(drawn(12), raw, source(watched), cache, BATCH)
+    assert events[:2] == ["encoded", "encoded"]
+    assert all(events[:n].count("encoded") - events[:n].count("written") <= 2 for n in range(7))
+
+
+def test_a_failing_writer_stops_the_run(drawn, run_all, tmp_path, monkeypatch):
+    pictures = drawn(20)
+    encode = Encode()
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pq, "write_table", full)
+        with pytest.raises(InputError, match="disk is full"):
+            run_all(pictures, encode)
+    assert len(encode.batches) <= 3
+    assert not (tmp_path / "out").exists()
+    run_all(pictures)
+    assert bytes_in(tmp_path / "out")
+
+
+def test_a_disk_that_fills_while_shards_are_written_is_one_line(
+    drawn, run_all, tmp_path, monkeypatch
+):
+    pictures = drawn(6)
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pipeline.images.features.write_shards", full)
+        with pytest.raises(InputError, match=r"out: the disk is full.*what is written|What is"):
+            run_all(pictures)
+    _, work = run_all(pictures)
+    assert work.encoded == 0
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+def test_a_damaged_file_is_told_and_its_pictures_are_encoded_again(
+    drawn, run_all, tmp_path, when, caplog, monkeypatch
+):
+    pictures = drawn(11)
+    run_all(pictures)
+    whole = bytes_in(tmp_path / "out")
+    damaged = sorted((tmp_path / "cache").rglob("batch-*"))[1]
+    if when == "before":
+        cut(damaged)
+    else:
+
+        def compute_then_cut(*arguments):
+            work = compute(*arguments)
+            if not caplog.text:
+                cut(damaged)
+            return work
+
+        monkeypatch.setattr("pipeline.images.features.compute", compute_then_cut)
+    with caplog.at_level(logging.WARNING):
+        _, work = run_all(pictures, out="again")
+    assert 0 < work.encoded <= BATCH
+    assert f"{damaged} is damaged" in caplog.text
+    assert bytes_in(tmp_path / "again") == whole
+
+
+def test_a_disk_that_damages_everything_ends_the_run(drawn, run_all, tmp_path, monkeypatch):
+    def compute_then_cut(*arguments):
+        work = compute(*arguments)
+        cut(next((tmp_path / "cache").rglob("batch-*")))
+        return work
+
+    monkeypatch.setattr("pipeline.images.features.compute", compute_then_cut)
+
+    class Forgetful(Encode):
+        contents = property(lambda self: set(), lambda self, _: None)
+
+    with pytest.raises(InputError, match="damaged files were found 3 times"):
+        run_all(drawn(5), Forgetful())
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_will_not_fit_is_told_before_anything_is_encoded(drawn, run_all, monkeypatch):
+    encode = Encode()
+    usage = SimpleNamespace(total=0, used=0, free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(InputError) as caught:
+        run_all(drawn(6), encode, shape=(2, 3, 4))  # 6 x 24 values of 4 bytes, twice
+    assert "576 bytes for " in str(caught.value)
+    assert "1000 bytes free" in str(caught.value)
+    assert encode.batches == []
+
+
+def test_shards_of_half_the_size_need_half_the_room(drawn, run_all, monkeypatch):
+    usage = SimpleNamespace(total=0, used=0, free=3 * 4 * 6 * 2 - 1)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(InputError):
+        run_all(drawn(6))
+    run_all(drawn(6), dtype="float16")
+
+
+def test_the_cache_is_bounded_by_setting(drawn, run_all, tmp_path):
+    run_all(drawn(8))
+    entries = sorted((tmp_path / "cache").rglob("batch-*"))
+    bound = sum(path.stat().st_size for path in entries) / (1 << 30)
+    run_all(drawn(8, first=50), cache_gib=bound * 1.01, out="other")
+    left = sorted((tmp_path / "cache").rglob("batch-*"))
+    assert not set(left).intersection(entries)  # the older pictures have gone
+    assert len(left) == 2
+    _, work = run_all(drawn(8, first=50), out="again")
+    assert work.encoded == 0
+
+
+def test_without_a_bound_nothing_goes(drawn, run_all, tmp_path):
+    run_all(drawn(8))
+    run_all(drawn(8, first=50), cache_gib=None, out="other")
+    assert len(sorted((tmp_path / "cache").rglob("batch-*"))) == 4
+
+
+def test_what_a_killed_run_left_beside_the_shards_is_removed(drawn, run_all, tmp_path):
+    left = tmp_path / f".{os.getpid()}.partial.out"
+    other = tmp_path / f".{os.getpid()}.partial.train"
+    for folder in (left, other):
+        folder.mkdir()
+        (folder / "half").write_bytes(b"half")
+    run_all(drawn(2))
+    assert not left.exists()
+    assert other.exists()
+
+
+def test_digests_are_all_there_in_order(drawn):
+    pictures = [*drawn(3), *drawn(1)]
+    found = digests_of(pictures)
+    assert found.tobytes().hex() == "".join(picture.sha256 for picture in pictures)
+
+
+def work_of(**seconds: float) -> Work:
+    return Work(
+        encoded=100,
+        wall=10.0,
+        decoding=Busy(4, seconds.get("decoding", 0.0)),
+        encoding=Busy(1, seconds.get("encoding", 0.0)),
+        writing=Busy(1, seconds.get("writing", 0.0)),
+        waited=seconds.get("waited", 0.0),
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "slowest"),
+    [
+        ({"decoding": 30.0, "encoding": 9.0}, "encoding"),  # 75% of four threads
+        ({"decoding": 39.0, "encoding": 9.0}, "decoding"),
+        ({"decoding": 10.0, "encoding": 5.0, "writing": 9.5}, "writing"),
+    ],
+)
+def test_the_slowest_part_is_named(seconds, slowest, caplog):
+    work = work_of(**seconds)
+    assert work.slowest() == slowest
+    with caplog.at_level(logging.INFO):
+        work.tell()
+    assert f"{slowest} was the slowest: of 10.0 s" in caplog.text
+    assert "of its 4 threads" in caplog.text
+    assert "decoding limits" not in caplog.text
+
+
+def test_a_starved_encoder_is_warned_of(caplog):
+    work_of(decoding=39.0, encoding=5.0, waited=5.0).tell()
+    assert "waited for pictures for 50% of the time" in caplog.text
+    assert "features.workers" in caplog.text
+
+
+def test_waiting_for_pictures_is_measured(drawn, raw, tmp_path, monkeypatch):
+    def slow(*_):
+        time.sleep(0.02)
+        return 0.02
+
+    monkeypatch.setattr("pipeline.images.reading._read", slow)
+    quick = Source(lambda pixels: np.zeros((len(pixels), 3), "float32"), SIDE, (3,), IDENTITY)
+    work = compute(drawn(20), raw, quick, cache_in(tmp_path), BATCH, workers=1)
+    assert work.decoding.seconds == pytest.approx(0.4)
+    assert work.slowest() == "decoding"
+    assert work.waited > 0.15 * work.wall

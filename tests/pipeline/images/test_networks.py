@@ -13,7 +13,7 @@ from pipeline.images.compact import (
     NormalisedPointwise,
     Places,
 )
-from pipeline.images.networks import NETWORKS, with_preprocessing
+from pipeline.images.networks import NETWORKS, before_pooling, with_preprocessing
 from pipeline.images.settle import EncoderSettings
 
 PIXELS = np.random.default_rng(1).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
@@ -53,6 +53,20 @@ def test_a_network_turns_pictures_into_features(name, features):
     expected = body.predict_on_batch(NETWORKS[name].preprocess(PIXELS.astype("float32")))
     np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
     assert np.abs(got[0] - got[1]).max() > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "shape"),
+    [
+        ("compact", 96, (12, 12, 1024)),
+        ("MobileNetV2", 96, (3, 3, 1280)),
+        ("ResNet50", 224, (7, 7, 2048)),
+        ("EfficientNetV2B0", 96, (3, 3, 1280)),  # which pools in its inside, too
+    ],
+)
+def test_before_pooling_there_is_a_map(name, side, shape):
+    body = NETWORKS[name].body(None, side)
+    assert before_pooling(body).output_shape == (None, *shape)
 
 
 def test_places_are_x_and_y_from_minus_one_to_one():

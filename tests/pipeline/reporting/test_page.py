@@ -22,11 +22,13 @@ from pipeline.reporting.page import (
     figure,
     listing,
     markup,
+    no_picture,
     page,
     paragraph,
     table,
     theirs,
     tiles,
+    unfolding,
 )
 
 EVIL = "<script>alert('&')</script>\"'"
@@ -47,6 +49,13 @@ def whole(text=EVIL):
         figure(text, text, [Panel(text, chart), Panel("", chart)], [content]),
         table(content),
         cards(text, [Card(picture, text, text[:9], [(text, text[:9]), (text, "")])] * 5),
+        cards(
+            text,
+            [
+                Card(no_picture(text), text, "", [], [("a", text), ("", text)]),
+                Card(picture, text, "", [], more=unfolding(text, paragraph(theirs(text)))),
+            ],
+        ),
     ]
     return page(text, [paragraph(text)], [Section("one", text, parts)], code(text))
 
@@ -76,7 +85,7 @@ def test_texts_are_escaped_wherever_they_stand():
     assert "<script" not in text
     tags = Tags(text).found
     assert not [tag for tag, _ in tags if tag == "script"]
-    assert [given["alt"] for tag, given in tags if tag == "img"] == [EVIL] * 5
+    assert [given["alt"] for tag, given in tags if tag == "img"] == [EVIL] * 6
     assert markup(markup("<")) == "&lt;"
     assert element("p", "<", title='"') == '<p title="&quot;">&lt;</p>'
 

@@ -1,0 +1,1 @@
+"""What changed between two runs: settings, metrics, and captions picture by picture."""

@@ -1,0 +1,49 @@
+"""The pictures of a comparison or a report, as far as they are at hand."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from PIL import Image
+
+from pipeline.errors import InputError
+from pipeline.files import sha256_of
+from pipeline.images.decode import PictureError, inside, read_small
+from pipeline.images.reading import Picture
+from pipeline.tables import IMAGES, read_table
+
+
+def read_at_hand(
+    image_ids: Iterable[str], images: Path, raw: Path, side: int
+) -> dict[str, Image.Image]:
+    """Read pictures small; one that is gone, or another file by now, has no entry.
+
+    A comparison looks back at runs whose pictures may have been changed since.
+
+    Args:
+        image_ids: of the pictures.
+        images: images.parquet of the work tree, which says where in `raw` each picture stands.
+        raw: the data set's folder.
+        side: pixels of the longer side, at most.
+    """
+    known = _known(images)
+    wanted = {image_id: known[image_id] for image_id in image_ids if image_id in known}
+    read = {image_id: _read(picture, raw, side) for image_id, picture in wanted.items()}
+    return {image_id: picture for image_id, picture in read.items() if picture is not None}
+
+
+def _known(images: Path) -> Mapping[str, Picture]:
+    try:
+        rows = read_table(images, IMAGES).to_pylist()
+    except InputError:  # not there: the captions are worth reading without pictures
+        return {}
+    return {row["image_id"]: Picture.of(row) for row in rows}
+
+
+def _read(picture: Picture, raw: Path, side: int) -> Image.Image | None:
+    try:
+        path = inside(raw, picture.path)
+        if sha256_of(path, *picture.span) != picture.sha256:
+            return None
+        return read_small(path, side, picture.pixels, picture.span)
+    except PictureError:
+        return None

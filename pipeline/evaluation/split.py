@@ -1,0 +1,92 @@
+"""One split of a data set, and the captions that the search finds for its pictures."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.captioner import bundle
+from pipeline.captioner.captioner import PICTURES_AT_ONCE, Caption, Captioner, SearchSettings
+from pipeline.errors import InputError
+from pipeline.images.shards import ShardReader, open_shards
+
+# Features in memory at once: whole batches of the search, so that its batches are those of one
+# call for all pictures, and what it finds the same to the last bit.
+BLOCK = 4 * PICTURES_AT_ONCE
+
+Candidates = list[Caption]  # of one picture, best first; at least one
+
+
+@dataclass(frozen=True)
+class Split:
+    """The pictures of a split, sorted by their ids."""
+
+    name: str
+    images: list[dict[str, Any]]  # rows of images.parquet, sorted by image_id
+    references: dict[str, list[str]]  # image id -> texts; pictures without captions are left out
+
+    @property
+    def ids(self) -> list[str]:
+        """The pictures, sorted."""
+        return [row["image_id"] for row in self.images]
+
+
+def select(name: str, images: pa.Table, captions: pa.Table) -> Split:
+    """Take a split's rows from the tables that `ingest` wrote.
+
+    Raises:
+        InputError: the split has no pictures.
+    """
+    rows = [row for row in images.to_pylist() if row["split"] == name]
+    if not rows:
+        raise InputError(
+            f"expected pictures of split {name!r}. Received: none of {images.num_rows}. Choose "
+            "another split, or let ingest.val_share and ingest.test_share make one"
+        )
+    wanted = {row["image_id"] for row in rows}
+    references = defaultdict(list)
+    for row in captions.to_pylist():
+        if row["image_id"] in wanted:
+            references[row["image_id"]].append(row["text"])
+    return Split(name, sorted(rows, key=lambda row: row["image_id"]), dict(references))
+
+
+class Searcher:
+    """A bundle's captioner together with the features of the pictures it can caption.
+
+    Args:
+        model: folder of the bundle.
+        features: folder of feature shards, of the same encoder.
+
+    Raises:
+        InputError: the bundle or the features are incomplete, or do not belong together.
+    """
+
+    def __init__(self, model: Path, features: Path) -> None:
+        self._folder = features
+        self._reader: ShardReader = open_shards(features, bundle.read_description(model).encoder)
+        self._row_of = self._reader.row_of()
+        self.captioner: Captioner = bundle.load_captioner(model)
+
+    def caption(self, ids: Sequence[str], settings: SearchSettings) -> dict[str, Candidates]:
+        """Search captions of pictures, in their order; memory does not grow with their number.
+
+        Raises:
+            InputError: a picture has no features.
+        """
+        absent = [image_id for image_id in ids if image_id not in self._row_of]
+        if absent:
+            raise InputError(
+                f"{self._folder}: expected features of every picture of the split. Received: none "
+                f"of {len(absent)}, such as {absent[0]}. Run `dvc repro`"
+            )
+        rows = np.array([self._row_of[image_id] for image_id in ids], "int64")
+        found: list[Candidates] = []
+        for start in range(0, len(rows), BLOCK):
+            values = self._reader.rows(rows[start : start + BLOCK])
+            found.extend(self.captioner.caption(values, settings))
+        return dict(zip(ids, found, strict=True))

@@ -1,0 +1,100 @@
+"""What the report is made of, beside the tables: curves of training, and the sweep's table."""
+
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.errors import InputError
+
+BEAM, PENALTY = "beam_width", "length_penalty"  # columns of the sweep's table
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One figure by step of the training."""
+
+    name: str  # loss, val_loss, val_cider_d, ...
+    run: str  # of several trainings, such as one a seed; "" where there is one
+    steps: tuple[float, ...]
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One line of the sweep: decoding settings and what they reach on the validation split."""
+
+    beam_width: int
+    length_penalty: float
+    scores: dict[str, float]  # by metric
+
+
+def read_curves(folder: Path) -> list[Curve]:
+    """Read what DVCLive wrote: a .tsv file a figure, with the columns `step` and its name.
+
+    Files that lie in folders of several trainings are curves of one name and several runs.
+
+    Raises:
+        InputError: there are no such files, or one is none of DVCLive's.
+    """
+    files = sorted(folder.rglob("*.tsv"))
+    if not files:
+        raise InputError(
+            f"{folder}: expected the learning curves of `train` (.tsv). Received: none. "
+            "Run `dvc repro`"
+        )
+    return [_curve(path, folder) for path in files]
+
+
+def _curve(path: Path, folder: Path) -> Curve:
+    rows = _rows(path, "\t")
+    name = path.stem
+    try:
+        points = [(float(row["step"]), float(row[name])) for row in rows]
+    except (KeyError, ValueError, TypeError) as error:
+        raise InputError(
+            f"{path}: expected numbers in columns step and {name}. Received: {error}"
+        ) from error
+    finite = [point for point in points if math.isfinite(point[1])]
+    run = "/".join(
+        part
+        for part in path.relative_to(folder).parts[:-1]
+        if part not in ("plots", "metrics")  # DVCLive's own folders
+    )
+    return Curve(name, run, tuple(step for step, _ in finite), tuple(y for _, y in finite))
+
+
+def read_sweep(path: Path) -> list[Trial]:
+    """Read the sweep's table (CSV): beam_width, length_penalty, and a column a score.
+
+    Raises:
+        InputError: it is absent, has no rows, or other columns.
+    """
+    rows = _rows(path, ",")
+    try:
+        trials = [
+            Trial(
+                int(row[BEAM]),
+                float(row[PENALTY]),
+                {name: float(row[name]) for name in row if name not in (BEAM, PENALTY)},
+            )
+            for row in rows
+        ]
+    except (KeyError, ValueError, TypeError) as error:
+        raise InputError(
+            f"{path}: expected numbers in columns {BEAM}, {PENALTY} and scores. Received: {error}"
+        ) from error
+    if not trials:
+        raise InputError(f"{path}: expected a row for each setting tried. Received: none")
+    return trials
+
+
+def _rows(path: Path, delimiter: str) -> Sequence[dict[str, str]]:
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            return list(csv.DictReader(stream, delimiter=delimiter))
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file. Run `dvc repro`") from error
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: cannot be read as a table: {error}") from error

@@ -1,0 +1,402 @@
+"""The page of `report`."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+from PIL import Image
+
+from pipeline.comparison.predictions import Candidate, Prediction
+from pipeline.reporting.figures import Mark
+from pipeline.reporting.labels import LABELS, label, signed
+from pipeline.reporting.page import (
+    Bar,
+    Card,
+    Html,
+    Panel,
+    Section,
+    Table,
+    bar_table,
+    cards,
+    code,
+    element,
+    embedded,
+    figure,
+    join,
+    listing,
+    no_picture,
+    page,
+    paragraph,
+    table,
+    theirs,
+    tiles,
+    unfolding,
+)
+from pipeline.reporting.report import charts
+from pipeline.reporting.report.findings import Findings
+from pipeline.reporting.report.inputs import Curve
+from pipeline.reporting.report.published import FLICKR8K
+from pipeline.reporting.report.settings import ReportSettings
+
+FIRST = ("cider_d", "bleu_4", "meteor", "rouge_l", "fact_accuracy")
+SCORES = ("bleu_1", "bleu_2", "bleu_3", "bleu_4", "meteor", "rouge_l", "cider_d", "spice")
+FIGURES = {  # of metrics.json, in the order shown: label, and whether it is a share
+    "fact_accuracy": ("captions true of their picture", True),
+    "human_cider_d": ("CIDEr-D of people, each against the others", False),
+    "oracle_cider_d": ("CIDEr-D of the best of the n best", False),
+    "distinct_share": ("captions that are distinct", True),
+    "novel_share": ("captions that are no training caption", True),
+    "bad_ending_share": ("captions that end in the middle, as in “a dog on a”", True),
+    "repeated_word_share": ("captions with a word twice in a row", True),
+    "repeated_pair_share": ("captions with a pair of words twice", True),
+    "words_used": ("different words used", False),
+    "vocabulary_share": ("of the vocabulary used", True),
+    "mean_words": ("words a caption, on average", False),
+}
+LISTS = {
+    "random": (
+        "Drawn at random",
+        "The fairest picture of what to expect: drawn by lot, whatever they score.",
+    ),
+    "best": ("Best", "The highest CIDEr-D of all."),
+    "median": ("Median", "Half of the captions score more, half less."),
+    "worst": ("Worst", "The lowest CIDEr-D of all. Some are good captions that nobody else wrote."),
+}
+INTERVAL = "95% interval"
+INTERVALS = (
+    "Intervals are by bootstrap over the pictures: how much the score depends on which pictures "
+    "happened to be in the split. Another seed of the training may well lie outside."
+)
+ELSEWHERE = (
+    "Other work is on Flickr8k, its 1,000 test pictures, and features of other networks. Scores of "
+    "another data set do not compare. Xu et al. leave out BLEU's penalty for brevity, which makes "
+    "theirs no lower."
+)
+GROUNDS = (
+    "A content word of a caption stands alone where none of the picture's references has it, and "
+    "is left out where more than half of the references have it and the caption has not. Words are "
+    "compared by a crude stem (dogs is dog, running is runs); synonyms count as errors, so that "
+    "“kid” stands alone where people write “child”. People, each held against the other references "
+    "of the picture, show how much that alone comes to."
+)
+LOSSES = ("loss", "val_loss")
+MOST_CURVES = 6  # lines that a chart can tell apart
+
+
+def draw_page(
+    found: Findings, pictures: Mapping[str, Image.Image], settings: ReportSettings
+) -> str:
+    """Draw the page.
+
+    Args:
+        found: what to tell.
+        pictures: by image id, those of `findings.shown_ids`.
+        settings: those that the findings were gathered with.
+    """
+    draw = _Cards(found, pictures)
+    sections = [
+        Section("scores", "Scores", _scores(found)),
+        Section("gallery", "Gallery", _gallery(found, draw)),
+        Section("words", "Words said without ground, and left out", _words(found, draw, settings)),
+        Section("learning", "Learning curves", _learning(found.curves)),
+        *([Section("decoding", "Decoding settings", _sweep(found))] if found.sweep else []),
+        Section("data", "The data set", [_data(found)]),
+    ]
+    foot = join(
+        [
+            *("Written by ", code("stages/report.py"), " from what ", code("ingest"), ", "),
+            *(code("clean"), ", ", code("train"), " and ", code("evaluate"), " wrote. Settings: "),
+            *("section ", code("report"), " of ", code("params.yaml"), "."),
+        ]
+    )
+    return page("What the captioner has reached", [tiles(_glance(found))], sections, foot)
+
+
+def _glance(found: Findings) -> list[tuple[str, str]]:
+    metrics = found.metrics
+    shown = [
+        (FIGURES[name][0] if name in FIGURES else label(name), _figure(name, metrics[name]))
+        for name in FIRST
+        if name in metrics
+    ]
+    return [*shown, ("pictures captioned", f"{len(found.predictions):,}")]
+
+
+def _scores(found: Findings) -> list[Html]:
+    metrics = found.metrics
+    tables = [one for one in (_score_table(metrics), _figure_table(metrics)) if one.rows]
+    parts = []
+    if tables:
+        title = f"{len(found.predictions):,} captions, scored and counted"
+        parts.append(listing(title, INTERVALS, [table(one) for one in tables]))
+    for name, reason in sorted((metrics.get("missing") or {}).items()):
+        parts.append(paragraph(f"{label(name)} is missing: {reason}."))
+    return [*parts, *_published(metrics)]
+
+
+def _score_table(metrics: Mapping[str, Any]) -> Table:
+    known = [name for name in SCORES if name in metrics]
+    rows = [[label(name), f"{metrics[name]:.3f}", _interval(metrics, name)] for name in known]
+    if any(row[2] for row in rows):
+        return Table("Scores, as COCO's evaluation computes them", ["", "score", INTERVAL], rows)
+    return Table("Scores", ["", "score"], [row[:2] for row in rows])
+
+
+def _figure_table(metrics: Mapping[str, Any]) -> Table:
+    rows = [[FIGURES[name][0], _figure(name, metrics[name])] for name in FIGURES if name in metrics]
+    return Table("What the captions are like", ["", "value"], rows)
+
+
+def _interval(metrics: Mapping[str, Any], name: str) -> str:
+    low, high = metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
+    return f"{low:.3f} to {high:.3f}" if low is not None and high is not None else ""
+
+
+def _published(metrics: Mapping[str, Any]) -> list[Html]:
+    """Put the scores of papers beside this run's."""
+    names = [name for name in SCORES if any(name in one.scores for one in FLICKR8K)]
+    own = ["This run", *(_cell(metrics, name) for name in names), "this page"]
+    rows = [
+        [one.name, *(_cell(one.scores, name) for name in names), one.source] for one in FLICKR8K
+    ]
+    header = ["captioner", *(label(name) for name in names), "source"]
+    shown = table(Table("This run, and papers on Flickr8k", header, [own, *rows]))
+    return [element("h3", "Beside published results"), paragraph(ELSEWHERE), shown]
+
+
+def _cell(scores: Mapping[str, Any], name: str) -> str:
+    return f"{scores[name]:.3f}" if name in scores else ""
+
+
+def _figure(name: str, value: Any) -> str:
+    if name in FIGURES and FIGURES[name][1]:
+        return f"{100 * value:.1f}%"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.1f}" if name == "mean_words" else f"{value:.3f}"
+
+
+class _Cards:
+    """Draws a picture with all that is known of its caption."""
+
+    def __init__(self, found: Findings, pictures: Mapping[str, Image.Image]) -> None:
+        self._found = found
+        self._pictures = pictures
+
+    def sheet(self, name: str, places: Sequence[int]) -> Html:
+        """Draw the cards of some places."""
+        return cards(name, [self._card(place) for place in places])
+
+    def _card(self, place: int) -> Card:
+        one = self._found.predictions[place]
+        picture = self._pictures.get(one.image_id)
+        score = one.scores.get("cider_d")
+        return Card(
+            picture=no_picture("not at hand")
+            if picture is None
+            else embedded(picture, one.caption or "no words"),
+            name=PurePosixPath(one.path).name,
+            remark="" if score is None else f"CIDEr-D {score:.2f}",
+            captions=[(reference, "") for reference in one.references],
+            said=[("", one.caption or "(no words)")],
+            more=join([self._grounds(place), self._candidates(one), self._nearest(place)]),
+        )
+
+    def _grounds(self, place: int) -> Html:
+        verdict = self._found.grounding.verdicts[place]
+        lines = [
+            element("p", element("span", name), theirs(", ".join(words)))
+            for name, words in (("alone", verdict.alone), ("left out", verdict.left_out))
+            if words
+        ]
+        return element("div", *lines, class_="grounds") if lines else Html("")
+
+    def _candidates(self, one: Prediction) -> Html:
+        if len(one.candidates) < 2:
+            return Html("")
+        lines = [
+            element(
+                "li",
+                theirs(candidate.caption or "(no words)"),
+                *_log_prob(candidate),
+            )
+            for candidate in one.candidates
+        ]
+        title = f"{len(lines)} best, with log-probabilities"
+        return unfolding(title, element("ol", *lines, class_="lines"))
+
+    def _nearest(self, place: int) -> Html:
+        if place not in self._found.nearest:
+            return Html("")
+        one = self._found.nearest[place]
+        if one is None:
+            return unfolding("No training caption shares a word")
+        alike = "the same" if one.overlap == 1 else f"{100 * one.overlap:.0f}% alike"
+        return unfolding(f"Nearest training caption: {alike}", paragraph(theirs(one.text)))
+
+
+def _log_prob(candidate: Candidate) -> list[Html]:
+    if candidate.log_prob is None:
+        return []
+    return [element("span", signed(candidate.log_prob, 1))]
+
+
+def _gallery(found: Findings, draw: _Cards) -> list[Html]:
+    note = (
+        "Bold: the captioner's; below it people's. Alone: content words in no reference; left out: "
+        "words of most references that the caption lacks. Likeness to a training caption is of "
+        "shared words and pairs of words."
+    )
+    parts = [paragraph(note)]
+    for name, places in found.gallery.items():
+        title, told = LISTS[name]
+        parts += [element("h3", title), paragraph(told), draw.sheet(title, places)]
+    return parts
+
+
+def _words(found: Findings, draw: _Cards, settings: ReportSettings) -> list[Html]:
+    grounding = found.grounding
+    if not grounding.pictures:
+        return [paragraph("This takes pictures with three references or more. There are none.")]
+    alone, left_out = grounding.alone, grounding.left_out
+    title = (
+        f"{_percent(alone.share)} of the captions' content words stand alone (people: "
+        f"{_percent(grounding.people_alone)}), and {_percent(left_out.share)} of the words that "
+        f"most references have are left out (people: {_percent(grounding.people_left_out)})"
+    )
+    tables = [
+        bar_table(
+            name,
+            ("", header),
+            [
+                Bar(word, times, f"{times:,} of {chances:,}")
+                for word, times, chances in tally.most(settings.examples)
+            ],
+        )
+        for name, header, tally in (
+            ("Most often alone, of times said", "times", alone),
+            ("Most often left out, of times that most people say it", "times", left_out),
+        )
+        if tally.hits
+    ]
+    parts = [listing(title, GROUNDS, tables)]
+    for name, places in (
+        ("Captions with the most words that stand alone", found.ungrounded),
+        ("Captions that leave out the most words", found.incomplete),
+    ):
+        if places:
+            parts += [element("h3", name), draw.sheet(name, places)]
+    return parts
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f}%"
+
+
+def _learning(curves: Sequence[Curve]) -> list[Html]:
+    drawn = [curve for curve in curves if len(curve.steps) > 1]
+    if not drawn:
+        return [paragraph("One epoch has no curve."), *_last_values(curves)]
+    losses = [curve for curve in drawn if curve.name in LOSSES]
+    names = sorted({curve.name for curve in drawn if curve.name not in LOSSES})
+    panels = []
+    if losses:
+        chart = charts.curves("nats a word", losses[:MOST_CURVES])
+        panels.append(Panel("Loss of training and validation", chart))
+    for name in names:
+        own = [curve for curve in drawn if curve.name == name][:MOST_CURVES]
+        mark = _peak(own[0]) if len(own) == 1 and "cider" in name else None
+        panels.append(Panel(_titled(name), charts.curves(_unit(name), own, mark)))
+    return [
+        figure(_story(drawn), "By epoch, from 0.", panels, [_table_of(drawn)]),
+    ]
+
+
+def _peak(curve: Curve) -> Mark:
+    best = max(range(len(curve.values)), key=lambda place: curve.values[place])
+    return Mark(curve.steps[best], f"best {curve.values[best]:.3f}")
+
+
+def _story(curves: Sequence[Curve]) -> str:
+    """Tell when the validation score was best."""
+    own = [curve for curve in curves if curve.name == "val_cider_d"]
+    if len(own) != 1:
+        return f"{len(curves)} curves of the training"
+    mark, best, last = _peak(own[0]), max(own[0].values), own[0].steps[-1]
+    when = "(the last)" if mark.x == last else f"(the last is {last:.0f})"
+    return f"Validation CIDEr-D is highest in epoch {mark.x:.0f} {when}: {best:.3f}"
+
+
+def _titled(name: str) -> str:
+    return f"Validation {_unit(name)}" if name.startswith("val_") else name
+
+
+def _unit(name: str) -> str:
+    """Name what a curve measures."""
+    metric = name.removeprefix("val_")
+    return LABELS.get(metric, metric)
+
+
+def _table_of(curves: Sequence[Curve]) -> Table:
+    steps = sorted({step for curve in curves for step in curve.steps})
+    columns = [dict(zip(curve.steps, curve.values, strict=True)) for curve in curves]
+    rows = [
+        [f"{step:.0f}", *(f"{own[step]:.4g}" if step in own else "" for own in columns)]
+        for step in steps
+    ]
+    header = ["epoch", *(" ".join(filter(None, (one.name, one.run))) for one in curves)]
+    return Table("Figures by epoch", header, rows)
+
+
+def _last_values(curves: Sequence[Curve]) -> list[Html]:
+    rows = [[curve.name, f"{curve.values[-1]:.4g}"] for curve in curves if curve.values]
+    return [table(Table("What it ended with", ["figure", "value"], rows))] if rows else []
+
+
+def _sweep(found: Findings) -> list[Html]:
+    trials = found.sweep
+    names = [name for name in FIRST if all(name in trial.scores for trial in trials)]
+    names = names or sorted(trials[0].scores)[:2]
+    best = max(trials, key=lambda trial: trial.scores[names[0]])
+    title = (
+        f"On the validation split, {label(names[0])} is best with a beam of {best.beam_width} and "
+        f"a length penalty of {best.length_penalty:g}: {best.scores[names[0]]:.3f}"
+    )
+    panels = [
+        Panel(label(name), charts.sweep(name, label(name), trials))
+        for name in names[:4]
+        if len({trial.length_penalty for trial in trials}) > 1
+    ]
+    all_names = list(trials[0].scores)
+    rows = [
+        [
+            str(trial.beam_width),
+            f"{trial.length_penalty:g}",
+            *(f"{trial.scores[name]:.3f}" for name in all_names),
+        ]
+        for trial in sorted(trials, key=lambda one: (one.beam_width, one.length_penalty))
+    ]
+    header = ["beam width", "length penalty", *(label(name) for name in all_names)]
+    note = "Scores by length penalty, a line for each beam width. Test pictures have no part in it."
+    return [figure(title, note, panels, [Table("Settings tried", header, rows)])]
+
+
+def _data(found: Findings) -> Html:
+    pictures = sum(one.pictures for one in found.data)
+    captions = sum(one.captions for one in found.data)
+    return listing(
+        f"{pictures:,} pictures with {captions:,} captions",
+        "As the training and the evaluation see them. The page of explore tells more.",
+        [
+            bar_table(
+                "Pictures",
+                ("split", "pictures"),
+                [Bar(one.split, one.pictures, f"{one.pictures:,}") for one in found.data],
+            ),
+            bar_table(
+                "Captions, clean",
+                ("split", "captions"),
+                [Bar(one.split, one.captions, f"{one.captions:,}") for one in found.data],
+            ),
+        ],
+    )

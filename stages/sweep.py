@@ -1,0 +1,67 @@
+"""Stage `sweep`: try decoding settings on the validation split, without training again.
+
+The validation split chooses, so that the test split stays unseen.
+"""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pipeline.evaluation.split import Searcher, select
+from pipeline.evaluation.sweep import SCORES, SweepSettings, best, try_all
+from pipeline.files import write_json, write_text
+from pipeline.params import load
+from pipeline.tables import CAPTIONS, IMAGES, read_table
+from stages.command import run
+
+SPLIT = "val"
+
+
+def sweep(
+    ingested: Annotated[Path, typer.Argument(help="Folder of images and captions.")],
+    features: Annotated[Path, typer.Argument(help="Folder of feature shards.")],
+    model: Annotated[Path, typer.Argument(help="The trained bundle.")],
+    out: Annotated[Path, typer.Argument(help="Folder for the scores and the suggestion.")],
+    params: Annotated[Path, typer.Option(help="Settings.")] = Path("params.yaml"),
+) -> None:
+    """Score every pair of settings; write OUT/sweep.csv, and the best pair to OUT/best.json."""
+    settings = load(SweepSettings, "sweep", params)
+    images = read_table(ingested / "images.parquet", IMAGES)
+    captions = read_table(ingested / "captions.parquet", CAPTIONS)
+    split = select(SPLIT, images, captions)
+    rows, tokenisation = try_all(Searcher(model, features), split, settings)
+    first = best(rows, settings.metric)
+    write_text(out / "sweep.csv", _csv(rows))
+    write_json(
+        out / "best.json", {**first, "metric": settings.metric, "tokenisation": tokenisation}
+    )
+    _tell(rows, first, settings.metric)
+
+
+def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _tell(rows: Sequence[Mapping[str, Any]], best: Mapping[str, Any], metric: str) -> None:
+    """Print the scores as a table, and the best settings as lines for params.yaml."""
+    typer.echo(f"{'beam_width':>10} {'length_penalty':>14} " + " ".join(f"{s:>8}" for s in SCORES))
+    for row in rows:
+        scores = " ".join(f"{row[name]:8.4f}" for name in SCORES)
+        mark = "  <- best " + metric if row is best else ""
+        typer.echo(f"{row['beam_width']:>10} {row['length_penalty']:>14g} {scores}{mark}")
+    typer.echo(
+        f"\nThe best on the validation split, for params.yaml:\n\nevaluate:\n"
+        f"  beam_width: {best['beam_width']}\n  length_penalty: {best['length_penalty']}"
+    )
+
+
+if __name__ == "__main__":
+    run(sweep)

@@ -1,0 +1,61 @@
+"""Reading runs of the work tree and of commits; whole comparisons: tests/stages/test_compare.py."""
+
+import json
+import subprocess
+
+import pytest
+
+from pipeline.comparison.revisions import WORK_TREE, Paths, Run, read_run
+from pipeline.errors import InputError
+
+PATHS = Paths("params.yaml", "metrics.json", "predictions.jsonl")
+LINE = {"image_id": "p", "path": "p.png", "caption": "a dog", "references": ["dogs"]}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "params.yaml").write_text("train: {seed: 1}\n")
+    (tmp_path / "metrics.json").write_text('{"cider_d": 0.5}')
+    (tmp_path / "predictions.jsonl").write_text(json.dumps(LINE) + "\n")
+    return tmp_path
+
+
+def test_the_work_tree_needs_no_repository(folder):
+    run = read_run(folder, WORK_TREE, PATHS)
+    assert run.params == {"train": {"seed": 1}}
+    assert run.metrics == {"cider_d": 0.5}
+    assert [one.caption for one in run.predictions] == ["a dog"]
+    assert run.title == "work tree"
+
+
+@pytest.mark.parametrize("name", ["params.yaml", "metrics.json", "predictions.jsonl"])
+def test_a_file_that_is_not_there_is_told(folder, name):
+    (folder / name).unlink()
+    with pytest.raises(InputError, match=f"{name}: no such file in the work tree"):
+        read_run(folder, WORK_TREE, PATHS)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("params.yaml", "a: ["), ("metrics.json", "[1]"), ("params.yaml", "5")]
+)
+def test_a_file_of_another_kind_is_told(folder, name, content):
+    (folder / name).write_text(content)
+    with pytest.raises(InputError, match=name):
+        read_run(folder, WORK_TREE, PATHS)
+
+
+def test_no_git_repository_is_told(folder):
+    with pytest.raises(InputError, match="expected a Git repository"):
+        read_run(folder, "HEAD", PATHS)
+
+
+def test_a_repository_without_commits_is_told(folder):
+    subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+    with pytest.raises(InputError, match="'HEAD': expected a commit"):
+        read_run(folder, "HEAD", PATHS)
+
+
+def test_titles():
+    commit = "0123456789abcdef"
+    assert Run("HEAD~1", commit, {}, {}, ()).title == "HEAD~1 (0123456)"
+    assert Run("01234", commit, {}, {}, ()).title == "0123456"

@@ -1,0 +1,210 @@
+"""The command `report`, and the page as a browser sees it."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from pipeline.files import write_json, write_json_lines
+
+SETTINGS = {"examples": 2, "picture_side": 64, "seed": 1}
+METRICS = {
+    "cider_d": 0.71, "cider_d_low": 0.65, "cider_d_high": 0.77, "bleu_4": 0.2,
+    "distinct_share": 0.5, "words_used": 9, "pictures": 6,
+    "missing": {"meteor": "no Java"}, "tokenisation": "ptb",
+}  # fmt: skip
+EVIL = '<script>alert("x")</script> & co'
+
+
+class Evaluated:
+    """What `train`, `evaluate` and the sweep would have written, to be changed by a test."""
+
+    def __init__(self, tiny, folder):
+        self.tiny, self.folder = tiny, folder
+        self.rows = [self._row(number) for number in range(6)]
+        self.metrics = dict(METRICS)
+        self.curves = {
+            "loss": [4.0, 3.0, 2.5],
+            "val_loss": [4.1, 3.3, 3.2],
+            "val_cider_d": [0.2, 0.5, 0.4],
+        }
+        self.sweep = "beam_width,length_penalty,cider_d,mean_words\n" + "".join(
+            f"{beam},{penalty},{0.5 + beam / 100 + penalty / 50},{9 + penalty}\n"
+            for beam in (1, 3)
+            for penalty in (0.0, 0.5, 1.0)
+        )
+
+    def _row(self, number):
+        caption = f"a red square on the {'left' if number % 2 else 'moon'}"
+        return {
+            "image_id": f"test-{number:02d}",
+            "path": f"test-{number:02d}.png",
+            "caption": caption,
+            "candidates": [
+                {"caption": caption, "log_prob": -4.25 - number},
+                {"caption": "there is a square", "log_prob": -7.5},
+            ],
+            "references": ["A red square on the left.", "There is a red square."],
+            "scores": {"cider_d": number / 4},
+        }
+
+    def write(self):
+        write_json_lines(self.folder / "evaluate" / "predictions.jsonl", self.rows)
+        write_json(self.folder / "evaluate" / "metrics.json", self.metrics)
+        curves = self.folder / "curves" / "plots" / "metrics"
+        curves.mkdir(parents=True, exist_ok=True)
+        for name, values in self.curves.items():
+            lines = [f"step\t{name}", *(f"{step}\t{value}" for step, value in enumerate(values))]
+            (curves / f"{name}.tsv").write_text("\n".join(lines) + "\n")
+        (self.folder / "sweep.csv").write_text(self.sweep)
+
+    def run(self, out, *more, **changes):
+        inputs = self.tiny.raw, self.tiny.images, self.tiny.captions, self.folder / "curves"
+        settings = {**SETTINGS, **changes}
+        return self.tiny.run("report", *inputs, self.folder / "evaluate", out, *more, **settings)
+
+    def page(self, *more, **changes):
+        self.write()
+        result = self.run(self.folder / "out", *more, **changes)
+        assert result.code == 0, result.err
+        return (self.folder / "out" / "index.html").read_text(encoding="utf-8")
+
+    def swept(self):
+        return "--sweep", self.folder / "sweep.csv"
+
+
+@pytest.fixture
+def evaluated(cleaned, tmp_path):
+    return Evaluated(cleaned, tmp_path)
+
+
+def test_everything_is_on_the_page(evaluated):
+    page = evaluated.page(*evaluated.swept())
+    assert "0.650 to 0.770" in page
+    assert "METEOR is missing: no Java." in page
+    assert "Show, Attend and Tell, soft" in page
+    assert "Validation CIDEr-D is highest in epoch 1" in page
+    assert "is best with a beam of 3 and a length penalty of 1: 0.550" in page
+    assert "\N{MINUS SIGN}4.2" in page or "\N{MINUS SIGN}4.3" in page  # a log-probability
+    assert "42 pictures with 84 captions" in page
+    for title in ("Drawn at random", "Best", "Median", "Worst"):
+        assert f">{title}</h3>" in page
+    assert page.count("<img ") >= 6
+
+
+def test_the_training_caption_that_is_nearest(evaluated):
+    for row in evaluated.rows:
+        row["caption"] = "a green square on the right"
+    assert "Nearest training caption: the same" in evaluated.page()
+    for row in evaluated.rows:
+        row["caption"] = "nobody flies"
+    assert "No training caption shares a word" in evaluated.page()
+
+
+def test_words_need_three_references(evaluated):
+    assert "takes pictures with three references or more" in evaluated.page()
+
+
+def test_the_sweep_may_be_missing(evaluated):
+    page = evaluated.page()
+    assert "Decoding settings" not in page
+    assert "<svg" in page
+
+
+def test_one_epoch_has_no_curve(evaluated):
+    evaluated.curves = {"loss": [4.0], "val_cider_d": [0.25]}
+    page = evaluated.page()
+    assert "One epoch has no curve." in page
+    assert "0.25" in page
+
+
+def test_nothing_scored_and_nothing_said(evaluated):
+    evaluated.metrics = {"pictures": 6, "missing": {}}
+    for row in evaluated.rows:
+        row.update(scores={}, references=[], caption="", candidates=[])
+    page = evaluated.page()
+    assert "(no words)" in page
+    assert "Best" not in page
+
+
+def test_the_same_bytes_each_time_and_no_path(evaluated, cleaned):
+    assert evaluated.page(*evaluated.swept()) == (page := evaluated.page(*evaluated.swept()))
+    assert str(cleaned.data) not in page
+    assert str(evaluated.folder) not in page
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_in_a_browser(evaluated, browser, width, scheme):
+    evaluated.page(*evaluated.swept())
+    view = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    asked, said = [], []
+    view.on("request", lambda request: asked.append(request.url))
+    view.on("console", lambda message: said.append(message.text))
+    view.goto((evaluated.folder / "out" / "index.html").as_uri())
+    # A keyboard gets to what unfolds, and unfolds it.
+    first = view.locator("summary").first
+    first.focus()
+    view.keyboard.press("Enter")
+    assert first.evaluate("e => e.parentElement.open")
+    view.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    assert not said
+    assert not [url for url in asked if not url.startswith(("file:", "data:"))]
+    assert view.evaluate("document.documentElement.scrollWidth") <= width
+    assert view.evaluate("[...document.images].every(i => i.alt && i.naturalWidth)")
+    assert view.evaluate("[...document.querySelectorAll('svg')].every(s => s.ariaLabel)")
+    ids = view.evaluate("[...document.querySelectorAll('[id]')].map(e => e.id)")
+    assert len(ids) == len(set(ids))
+    for link in view.locator("nav a").all():
+        assert link.get_attribute("href")[1:] in ids
+    view.close()
+
+
+def test_captions_are_texts_whatever_is_in_them(evaluated):
+    for row in evaluated.rows:
+        row.update(caption=EVIL, references=[EVIL, EVIL])
+        row["candidates"] = [{"caption": EVIL, "log_prob": -1.0}] * 2
+    assert "<script" not in evaluated.page()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (lambda folder: (folder / "evaluate" / "predictions.jsonl").unlink(), "predictions.jsonl"),
+        (lambda folder: (folder / "evaluate" / "metrics.json").write_text("["), "expected JSON"),
+        (lambda folder: (folder / "evaluate" / "metrics.json").write_text("[]"), "expected names"),
+        (lambda folder: (folder / "sweep.csv").write_text("a\n1\n"), "beam_width"),
+    ],
+)
+def test_wrong_inputs_are_one_line(evaluated, one_line, spoil, told):
+    evaluated.write()
+    spoil(evaluated.folder)
+    out = evaluated.folder / "out"
+    assert told in one_line(evaluated.run(out, *evaluated.swept()))
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [({"example": 3}, "report.example is not a setting"), ({"examples": 0}, "report.examples")],
+)
+def test_wrong_settings_are_one_line(evaluated, one_line, changes, told):
+    assert told in one_line(evaluated.run(evaluated.folder / "out", **changes))
+
+
+@pytest.mark.parametrize("command", ["compare", "report"])
+def test_tensorflow_is_not_imported(command):
+    root = Path(__file__).parents[2]
+    seen, waiting = set(), [root / "stages" / f"{command}.py"]
+    while waiting:
+        for node in ast.walk(ast.parse(waiting.pop().read_text())):
+            names = [node.module] if isinstance(node, ast.ImportFrom) else []
+            names += [f"{node.module}.{n.name}" for n in node.names] if names else []
+            names += [n.name for n in node.names] if isinstance(node, ast.Import) else []
+            for name in set(names) - seen:
+                seen.add(name)
+                path = root / f"{name.replace('.', '/')}.py"
+                if path.is_file():
+                    waiting.append(path)
+    assert "pipeline.comparison.predictions" in seen
+    assert not {name.split(".")[0] for name in seen} & {"tensorflow", "keras"}

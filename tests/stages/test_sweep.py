@@ -1,0 +1,129 @@
+"""The command `sweep`."""
+
+import csv
+import json
+import logging
+import shutil
+
+import pytest
+import yaml
+
+from pipeline.captioner.captioner import Captioner
+from pipeline.evaluation.java import MetricUnavailable
+from pipeline.evaluation.sweep import best
+from pipeline.tables import CAPTIONS, read_table, write_rows
+
+SETTINGS = {
+    "beam_widths": [3, 1],
+    "length_penalties": [1.0, 0.0],
+    "max_words": 8,
+    "metric": "cider_d",
+}
+
+
+def run(tiny, out, ingested=None, **changes):
+    data = tiny.data
+    inputs = ingested or data / "ingest", data / "features", data / "train" / "bundle"
+    return tiny.run("sweep", *inputs, out, **{**SETTINGS, **changes})
+
+
+@pytest.fixture(scope="module")
+def searched():
+    """The settings of each search that the fixture below runs."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def swept(trained, searched):
+    caption = Captioner.caption
+
+    def record(self, features, settings):
+        searched.append((len(features), settings.beam_width, settings.length_penalty))
+        return caption(self, features, settings)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Captioner, "caption", record)
+        result = run(trained, trained.data / "sweep")
+    assert result.code == 0, result.err
+    return trained.data / "sweep", result
+
+
+def rows_of(folder):
+    return list(csv.DictReader((folder / "sweep.csv").open()))
+
+
+def test_every_pair_has_a_row_in_order(swept):
+    rows = rows_of(swept[0])
+    pairs = [(row["beam_width"], row["length_penalty"]) for row in rows]
+    assert pairs == [("1", "0.0"), ("1", "1.0"), ("3", "0.0"), ("3", "1.0")]
+    for row in rows:
+        assert set(row) >= {"bleu_1", "bleu_4", "rouge_l", "cider_d", "mean_words"}
+
+
+def test_the_validation_split_is_searched_and_greedy_once(swept, searched):
+    assert searched == [(6, 1, 0.0), (6, 3, 0.0), (6, 3, 1.0)]
+    greedy = [row for row in rows_of(swept[0]) if row["beam_width"] == "1"]
+    first, second = ({**row, "length_penalty": ""} for row in greedy)
+    assert first == second
+
+
+def test_the_scores_are_those_of_evaluate(swept, trained, tmp_path, monkeypatch):
+    def no_meteor(*_):
+        raise MetricUnavailable("it takes seconds to start")
+
+    monkeypatch.setattr("pipeline.evaluation.meteor.meteor", no_meteor)
+    data = trained.data
+    inputs = data / "ingest", trained.captions, data / "features", data / "train" / "bundle"
+    settings = {"split": "val", "beam_width": 3, "length_penalty": 1.0, "max_words": 8}
+    settings |= {"coco_splits": [], "spice": None}
+    assert trained.run("evaluate", *inputs, tmp_path, **settings).code == 0
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    row = rows_of(swept[0])[-1]
+    for name in ("bleu_1", "bleu_4", "rouge_l", "cider_d"):
+        assert float(row[name]) == metrics[name], name
+
+
+def test_the_best_is_written_and_told_as_lines_for_params(swept):
+    folder, result = swept
+    found = json.loads((folder / "best.json").read_text())
+    rows = rows_of(folder)
+    assert found["cider_d"] == max(float(row["cider_d"]) for row in rows)
+    assert (found["metric"], found["tokenisation"]) == ("cider_d", "ptb")
+    _, _, lines = result.out.partition("for params.yaml:\n")
+    pair = {name: found[name] for name in ("beam_width", "length_penalty")}
+    assert yaml.safe_load(lines) == {"evaluate": pair}
+
+
+def test_of_equal_scores_the_cheapest_search_is_best():
+    rows = [{"beam_width": width, "cider_d": score} for width, score in [(1, 1), (3, 2), (5, 2)]]
+    assert best(rows, "cider_d")["beam_width"] == 3
+
+
+def test_pictures_without_captions_are_left_out_and_a_split_of_them_is_one_line(
+    trained, one_line, tmp_path, caplog
+):
+    caplog.set_level(logging.INFO)
+    ingested = shutil.copytree(trained.data / "ingest", tmp_path / "ingest")
+    rows = read_table(ingested / "captions.parquet", CAPTIONS).to_pylist()
+    for kept in (2, 0):
+        left = [row for row in rows if row["image_id"] < f"val-{kept:02d}"]
+        write_rows(ingested / "captions.parquet", left, CAPTIONS, ["image_id", "caption_id"])
+        result = run(trained, tmp_path / "out", ingested, beam_widths=[1])
+        if kept:
+            assert result.code == 0, result.err
+            assert "length penalty 0: 2 pictures" in caplog.text
+    assert "6 pictures, none of them with captions" in one_line(result)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"beam_widths": []}, "sweep.beam_widths"),
+        ({"beam_widths": [0]}, "sweep.beam_widths.0"),
+        ({"length_penalties": [-1.0]}, "sweep.length_penalties.0"),
+        ({"metric": "meteor"}, "sweep.metric"),
+    ],
+)
+def test_wrong_settings_are_one_line(trained, one_line, tmp_path, changes, told):
+    assert told in one_line(run(trained, tmp_path / "out", **changes))
+    assert not (tmp_path / "out").exists()
