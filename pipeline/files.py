@@ -4,12 +4,14 @@ import hashlib
 import json
 import math
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+_UNFINISHED = re.compile(r"\.(\d+)\.partial\.")  # see `_unfinished`
 BLOCK = 1 << 20  # bytes read at once
 
 
@@ -21,7 +23,7 @@ def written_whole(path: Path) -> Iterator[Path]:
     an error it is removed, and what stood at `path` before is untouched.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}.partial.{path.name}")
+    temporary = _unfinished(path)
     try:
         yield temporary
         temporary.replace(path)
@@ -33,7 +35,7 @@ def written_whole(path: Path) -> Iterator[Path]:
 def folder_written_whole(path: Path) -> Iterator[Path]:
     """Yield an empty temporary folder beside `path`; it takes the place of `path` at the end."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}.partial.{path.name}")
+    temporary = _unfinished(path)
     try:
         shutil.rmtree(temporary, ignore_errors=True)  # of a killed process with the same number
         temporary.mkdir()
@@ -43,6 +45,32 @@ def folder_written_whole(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_unfinished(folder: Path, name: str = "") -> None:
+    """Remove what killed processes left half written in `folder`, under names ending in `name`."""
+    for path in folder.glob(f".*.partial.*{name}"):
+        found = _UNFINISHED.match(path.name)
+        if found and not _runs(int(found[1])):
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def _runs(process: int) -> bool:
+    """Whether another process has that number; our own has nothing half written when it asks."""
+    if process == os.getpid():
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
+
+
+def _unfinished(path: Path) -> Path:
+    """Name the file or folder that will be `path`: hidden, with the number of our process."""
+    return path.with_name(f".{os.getpid()}.partial.{path.name}")
 
 
 def write_json(path: Path, content: Any) -> None:

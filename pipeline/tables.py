@@ -6,7 +6,8 @@ dropped   one row for each thing left out: what it was, where it stood, why, and
 facts     one row a picture whose facts are known (*scenes* alone; else no rows)
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -76,20 +77,27 @@ def write_table(path: Path, table: pa.Table) -> None:
         pq.write_table(table, temporary, compression="zstd")
 
 
-def read_table(path: Path, schema: pa.Schema) -> pa.Table:
-    """Read a Parquet table and check that it has the columns and types of `schema`.
-
-    Raises:
-        InputError: the file is absent, not Parquet, or has other columns.
-    """
+@contextmanager
+def unreadable_told(path: Path) -> Iterator[None]:
+    """Tell of a table that is absent or not Parquet as an InputError."""
     try:
-        table = pq.read_table(path)
+        yield
     except FileNotFoundError as error:
         raise InputError(
             f"{path}: no such file. Run the stage that writes it: dvc repro"
         ) from error
     except (pa.ArrowInvalid, OSError) as error:
         raise InputError(f"{path}: expected a Parquet table. Received: {error}") from error
+
+
+def read_table(path: Path, schema: pa.Schema) -> pa.Table:
+    """Read a Parquet table and check that it has the columns and types of `schema`.
+
+    Raises:
+        InputError: the file is absent, not Parquet, or has other columns.
+    """
+    with unreadable_told(path):
+        table = pq.read_table(path)
     if table.schema.names != schema.names or table.schema.types != schema.types:
         raise InputError(
             f"{path}: expected columns {_tell(schema)}. Received: {_tell(table.schema)}"

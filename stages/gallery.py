@@ -9,8 +9,7 @@ import typer
 from pipeline.datasets.ingest import IngestSettings
 from pipeline.errors import InputError
 from pipeline.files import written_whole
-from pipeline.images.decode import PictureError, inside, read_small
-from pipeline.images.reading import Picture
+from pipeline.images.reading import Picture, read_known
 from pipeline.params import load
 from pipeline.reporting.sheet import SIDE, Entry, draw_sheet
 from pipeline.tables import IMAGES, read_table
@@ -41,10 +40,10 @@ def gallery(
     pictures = {row["image_id"]: Picture.of(row) for row in read_table(images, IMAGES).to_pylist()}
     try:
         entries = [_entry(row, pictures[row["image_id"]], folder) for row in chosen]
-    except (PictureError, KeyError) as error:
+    except (InputError, KeyError) as error:
         raise InputError(
-            f"{error}. Name the folder of the pictures with --raw, and what `ingest` wrote of it "
-            "with --images"
+            f"{error}. Where they lie elsewhere, name their folder with --raw, and what `ingest` "
+            "wrote of it with --images"
         ) from error
     sheet = draw_sheet(entries, columns)
     with written_whole(out) as temporary:
@@ -54,8 +53,7 @@ def gallery(
 
 def _entry(row: dict[str, Any], picture: Picture, folder: Path) -> Entry:
     """Make an entry of a line of predictions.jsonl."""
-    path = inside(folder, picture.path)
-    small = read_small(path, 2 * SIDE, picture.pixels, picture.span)
+    small = read_known(picture, folder, 2 * SIDE)
     references = row["references"]
     return Entry(small, row["caption"], f"a person: {references[0]}" if references else "")
 

@@ -7,18 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from pipeline.errors import InputError
+from pipeline.reporting.labels import LABELS, label
 from stages.command import run
 
-LABELS = {
-    "bleu_1": "BLEU-1",
-    "bleu_2": "BLEU-2",
-    "bleu_3": "BLEU-3",
-    "bleu_4": "BLEU-4",
-    "meteor": "METEOR",
-    "rouge_l": "ROUGE-L",
-    "cider_d": "CIDEr-D",
-    "spice": "SPICE",
-    "fact_accuracy": "captions true of their picture",
+FIGURES = {  # of metrics.json, beside the scores
     "distinct_share": "captions that are distinct",
     "novel_share": "captions not in the training set",
     "words_used": "different words used",
@@ -38,17 +30,17 @@ def summary(
         raise InputError(f"{path}: no such file. Run the pipeline first: make repro")
     metrics = json.loads(path.read_text(encoding="utf-8"))
     typer.echo(f"\nScores on {metrics['scored_pictures']} pictures ({path}):\n")
-    for name, label in LABELS.items():
+    for name, told in {**LABELS, **FIGURES}.items():
         if name in metrics:
-            typer.echo(f"  {label:<34}{_number(metrics[name]):>8}")
+            typer.echo(f"  {told:<34}{_number(metrics[name]):>8}")
     for name, reason in metrics["missing"].items():
-        typer.echo(f"  {LABELS[name]:<34} missing: {reason}")
+        typer.echo(f"  {label(name):<34} missing: {reason}")
     lines = (evaluated / "predictions.jsonl").read_text(encoding="utf-8").splitlines()
     for line in lines[:: max(1, len(lines) // examples)][:examples]:
         _show(json.loads(line))
     typer.echo(
         "\nNext: caption a picture with `caption PICTURE`, change params.yaml and run "
-        "`dvc repro`,\nthen compare with `dvc metrics diff`."
+        "`dvc repro`,\nthen compare with `dvc metrics diff` and `python -m stages.compare`."
     )
 
 

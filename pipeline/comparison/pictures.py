@@ -6,9 +6,7 @@ from pathlib import Path
 from PIL import Image
 
 from pipeline.errors import InputError
-from pipeline.files import sha256_of
-from pipeline.images.decode import PictureError, inside, read_small
-from pipeline.images.reading import Picture
+from pipeline.images.reading import Picture, read_known
 from pipeline.tables import IMAGES, read_table
 
 
@@ -41,9 +39,6 @@ def _known(images: Path) -> Mapping[str, Picture]:
 
 def _read(picture: Picture, raw: Path, side: int) -> Image.Image | None:
     try:
-        path = inside(raw, picture.path)
-        if sha256_of(path, *picture.span) != picture.sha256:
-            return None
-        return read_small(path, side, picture.pixels, picture.span)
-    except PictureError:
+        return read_known(picture, raw, side)
+    except InputError:
         return None

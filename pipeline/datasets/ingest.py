@@ -14,7 +14,6 @@ Time: 7,000 photographs of 224 x 224 take 1.7 s of processor time, shared by all
 
 import gc
 import multiprocessing
-import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -42,6 +41,7 @@ from pipeline.datasets.layout import (
 from pipeline.datasets.splits import split_of
 from pipeline.errors import InputError
 from pipeline.images.decode import PictureError, PictureFacts, Span, inside, inspect
+from pipeline.machine import cores
 from pipeline.params import Settings
 from pipeline.progress import Progress
 from pipeline.tables import SPLITS
@@ -248,7 +248,7 @@ def _on_all_cores(
     # and not even there once TensorFlow, which the reader of its data sets loads, has its threads.
     forks = sys.platform == "linux" and "tensorflow" not in sys.modules
     context = multiprocessing.get_context("fork" if forks else "spawn")
-    with ProcessPoolExecutor(_cores(), mp_context=context, initializer=_begin_process) as pool:
+    with ProcessPoolExecutor(cores(), mp_context=context, initializer=_begin_process) as pool:
         try:
             yield from pool.map(look, chunks)
         except BrokenProcessPool as error:
@@ -262,13 +262,6 @@ def _begin_process() -> None:
     """Let a process collect its own garbage, and leave alone what it has of its parent's."""
     gc.freeze()
     gc.enable()
-
-
-def _cores() -> int:
-    try:
-        return len(os.sched_getaffinity(0))  # those that we may use, as in a container
-    except AttributeError:  # not on Linux
-        return os.cpu_count() or 1
 
 
 def _image_row(image: ListedImage, found: PictureFacts) -> dict[str, Any]:

@@ -16,11 +16,9 @@ import hashlib
 import logging
 import math
 import os
-import re
-import shutil
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +26,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import InputError
-from pipeline.files import written_whole
+from pipeline.files import remove_unfinished, written_whole
+from pipeline.images.room import full_disk_told, told_bytes
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +35,6 @@ DIGEST = "S32"  # a SHA-256 in an array; NumPy takes zero bytes at its end off w
 GROUP_BYTES = 4 << 20  # of features that are read at once: a file of grids is not read whole
 OPEN_BYTES = 8 << 20  # of features kept in memory: pictures near each other share a file
 MERGE_AT = 4096  # new keys that are held apart before they are sorted in among the others
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no space, quota reached, file too large
-PARTIAL = re.compile(r"\.(\d+)\.partial\.")  # what pipeline.files names an unfinished file
 
 
 class DamagedError(Exception):
@@ -283,63 +280,6 @@ class _Index:
         order = np.argsort(keys, kind="stable")
         self._keys, self._places = keys[order], places[order]
         self._new, self._parts = {}, []
-
-
-def remove_unfinished(folder: Path, name: str = "") -> None:
-    """Remove what killed processes left half written in `folder`, under names ending in `name`."""
-    for path in folder.glob(f".*.partial.*{name}"):
-        found = PARTIAL.match(path.name)
-        if found and not _runs(int(found[1])):
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-
-
-def _runs(process: int) -> bool:
-    """Whether another process has that number; our own has nothing half written when it asks."""
-    if process == os.getpid():
-        return False
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        return True
-    return True
-
-
-@contextmanager
-def full_disk_told(folder: Path, needed: int) -> Iterator[None]:
-    """Tell of a full disk as an InputError.
-
-    Args:
-        folder: that is written to.
-        needed: bytes that were to be written.
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in FULL:
-            raise
-        raise InputError(
-            f"{folder}: the disk is full ({os.strerror(error.errno)}): expected room for"
-            f" {told_bytes(needed)}. Received: {told_bytes(free_bytes(folder))} free. What is"
-            " written stays good: make room and run again (a smaller features.cache_gib helps)"
-        ) from error
-
-
-def free_bytes(folder: Path) -> int:
-    """Bytes that may still be written where `folder` is, or will be."""
-    while not folder.exists():
-        folder = folder.parent
-    return shutil.disk_usage(folder).free
-
-
-def told_bytes(number: float) -> str:
-    """Tell a number of bytes as people do."""
-    for unit in ("bytes", "KiB", "MiB"):
-        if number < 1024:
-            return f"{number:.3g} {unit}" if number < 1000 else f"{number:.0f} {unit}"
-        number /= 1024
-    return f"{number:,.1f} GiB"
 
 
 def _use(path: Path) -> tuple[int, int]:

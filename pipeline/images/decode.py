@@ -185,10 +185,17 @@ def read_small(path: Path, side: int, max_pixels: int, span: Span | None = None)
     Raises:
         PictureError: as for `inspect`.
     """
-    with _opened(path, max_pixels, span) as (_, image):
+    return read_hashed_small(path, side, max_pixels, span)[0]
+
+
+def read_hashed_small(
+    path: Path, side: int, max_pixels: int, span: Span | None = None
+) -> tuple[Image.Image, str]:
+    """Read a picture as `read_small` does, and hash the bytes it was decoded from (SHA-256)."""
+    with _opened(path, max_pixels, span) as (stream, image):
         scale = min(1.0, side / max(image.size))
         width, height = (max(1, round(length * scale)) for length in image.size)
-        return _decoded(image, side, (width, height))
+        return _decoded(image, side, (width, height)), _sha256_of(stream)
 
 
 def _decoded(image: Image.Image, side: int, size: tuple[int, int]) -> Image.Image:

@@ -20,18 +20,13 @@ import numpy as np
 from pydantic import Field
 
 from pipeline.errors import InputError
-from pipeline.images.cache import (
-    DIGEST,
-    DamagedError,
-    FeatureCache,
-    full_disk_told,
-    remove_unfinished,
-)
+from pipeline.files import remove_unfinished
+from pipeline.images.cache import DIGEST, DamagedError, FeatureCache
 from pipeline.images.cluster import Encoded, RaySettings
 from pipeline.images.encoding import Encode, encode_padded
 from pipeline.images.listing import Pictures
 from pipeline.images.reading import Busy, Picture, read_batches
-from pipeline.images.room import check_room
+from pipeline.images.room import check_room, full_disk_told
 from pipeline.images.shards import Format, Manifest, Precision, Row, write_shards
 from pipeline.images.spec import Arithmetic, Pooling
 from pipeline.params import Settings

@@ -4,12 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import InputError
 from pipeline.images.reading import Picture
-from pipeline.tables import IMAGES
+from pipeline.tables import IMAGES, unreadable_told
 
 ROWS = 1024  # in memory at once
 STREAM = 1 << 16  # bytes of a column read at once
@@ -55,11 +54,5 @@ class PictureList:
                 yield from map(Picture.of, piece.to_pylist())
 
     def _opened(self) -> pq.ParquetFile:
-        try:
+        with unreadable_told(self.path):
             return pq.ParquetFile(self.path, buffer_size=STREAM, pre_buffer=False)
-        except FileNotFoundError as error:
-            raise InputError(
-                f"{self.path}: no such file. Run the stage that writes it: dvc repro"
-            ) from error
-        except (pa.ArrowInvalid, OSError) as error:
-            raise InputError(f"{self.path}: expected a Parquet table. Received: {error}") from error

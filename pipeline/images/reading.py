@@ -1,20 +1,29 @@
 """Read pictures in batches: decoded by threads, ahead of whoever takes them."""
 
-import os
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
+from PIL import Image
 
 from pipeline.errors import InputError
-from pipeline.images.decode import PictureError, Span, inside, read_hashed_square
+from pipeline.images.decode import (
+    PictureError,
+    Span,
+    inside,
+    read_hashed_small,
+    read_hashed_square,
+)
+from pipeline.machine import cores
 
+Pixels = TypeVar("Pixels")
+_Reader: TypeAlias = Callable[[Path, int, int, Span | None], tuple[Pixels, str]]
 BATCHES_AHEAD = 3  # decoded batches that may wait
 Batch = tuple[Sequence["Picture"], np.ndarray]  # and their pixels, uint8 (n, side, side, 3)
 
@@ -47,13 +56,6 @@ class Busy:
     def share(self, wall: float) -> float:
         """Of `wall` seconds, how much the threads were at work."""
         return self.seconds / max(wall * self.threads, 1e-9)
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def read_batches(
@@ -115,16 +117,30 @@ class _Waiting:
         return self.batch, self.pixels
 
 
+def read_known(picture: Picture, raw: Path, side: int) -> Image.Image:
+    """Read a picture as RGB in its own shape, its longer side at most `side` pixels.
+
+    Raises:
+        InputError: it is gone, or is not the one that `ingest` saw.
+    """
+    return _as_listed(read_hashed_small, picture, raw, side)
+
+
 def _read(picture: Picture, raw: Path, side: int, place: np.ndarray) -> float:
     """Read a picture into `place`, uint8 (side, side, 3); return the seconds that it took."""
     start = time.perf_counter()
+    place[:] = _as_listed(read_hashed_square, picture, raw, side)
+    return time.perf_counter() - start
+
+
+def _as_listed(read: _Reader[Pixels], picture: Picture, raw: Path, side: int) -> Pixels:
+    """Read a picture, and see that its bytes are those that `ingest` saw."""
     try:
         path = inside(raw, picture.path)
         # Hashed from the bytes that were decoded: read once, and sure to be the same.
-        pixels, sha256 = read_hashed_square(path, side, picture.pixels, picture.span)
+        pixels, sha256 = read(path, side, picture.pixels, picture.span)
     except PictureError as error:
         raise InputError(f"{error}, though `ingest` could read it. Run `dvc repro`") from error
     if sha256 != picture.sha256:
         raise InputError(f"{path}: has changed since `ingest` saw it. Run `dvc repro`")
-    place[:] = pixels
-    return time.perf_counter() - start
+    return pixels

@@ -1,5 +1,6 @@
 """`gallery` and `summary` show what `evaluate` wrote, or say what to run first."""
 
+import hashlib
 import json
 
 import pytest
@@ -25,10 +26,11 @@ def evaluated(tmp_path):
     for name in ("one", "two"):
         Image.new("RGB", (40, 40), "red").save(tmp_path / f"{name}.png")
         path = tmp_path / f"{name}.png"
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
         images.append(
             {
                 **{"image_id": name, "split": "test", "path": path.name, "offset": 0},
-                **{"bytes": path.stat().st_size, "sha256": "", "width": 40, "height": 40},
+                **{"bytes": path.stat().st_size, "sha256": digest, "width": 40, "height": 40},
                 **{"mode": "RGB", "dhash": ""},
             }
         )

@@ -1,8 +1,5 @@
 """The command `report`, and the page as a browser sees it."""
 
-import ast
-from pathlib import Path
-
 import pytest
 
 from pipeline.files import write_json, write_json_lines
@@ -190,21 +187,3 @@ def test_wrong_inputs_are_one_line(evaluated, one_line, spoil, told):
 )
 def test_wrong_settings_are_one_line(evaluated, one_line, changes, told):
     assert told in one_line(evaluated.run(evaluated.folder / "out", **changes))
-
-
-@pytest.mark.parametrize("command", ["compare", "report"])
-def test_tensorflow_is_not_imported(command):
-    root = Path(__file__).parents[2]
-    seen, waiting = set(), [root / "stages" / f"{command}.py"]
-    while waiting:
-        for node in ast.walk(ast.parse(waiting.pop().read_text())):
-            names = [node.module] if isinstance(node, ast.ImportFrom) else []
-            names += [f"{node.module}.{n.name}" for n in node.names] if names else []
-            names += [n.name for n in node.names] if isinstance(node, ast.Import) else []
-            for name in set(names) - seen:
-                seen.add(name)
-                path = root / f"{name.replace('.', '/')}.py"
-                if path.is_file():
-                    waiting.append(path)
-    assert "pipeline.comparison.predictions" in seen
-    assert not {name.split(".")[0] for name in seen} & {"tensorflow", "keras"}

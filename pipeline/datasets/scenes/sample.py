@@ -13,7 +13,6 @@ processes change nothing about it. Time: 4 to 5 ms a picture and core at 224 pix
 """
 
 import multiprocessing
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from pipeline.datasets.scenes.drawing import draw_picture, jpeg
 from pipeline.datasets.scenes.scene import to_facts
 from pipeline.datasets.scenes.world import random_scene
 from pipeline.files import folder_written_whole, write_json_lines, write_text
+from pipeline.machine import cores
 from pipeline.params import Settings
 from pipeline.progress import Progress
 
@@ -76,7 +76,7 @@ def write_sample(out: Path, settings: SampleSettings, processes: int | None = No
         (folder / "images").mkdir()
         drawn: list[Drawn] = []
         with Progress("sample", total=len(places), unit="pictures") as progress:
-            for part in _draw_all(folder / "images", places, settings, processes or _cores()):
+            for part in _draw_all(folder / "images", places, settings, processes or cores()):
                 drawn += part
                 progress.advance(len(part))
         _write_lists(folder, drawn)
@@ -124,10 +124,3 @@ def _write_lists(folder: Path, drawn: Sequence[Drawn]) -> None:
         write_text(folder / name, "".join(images))
     facts = [{"image": picture.image, "facts": picture.facts} for picture in drawn]
     write_json_lines(folder / "facts.jsonl", facts)
-
-
-def _cores() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

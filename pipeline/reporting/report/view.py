@@ -8,7 +8,7 @@ from PIL import Image
 
 from pipeline.comparison.predictions import Candidate, Prediction
 from pipeline.reporting.figures import Mark
-from pipeline.reporting.labels import LABELS, label, signed
+from pipeline.reporting.labels import label, signed
 from pipeline.reporting.page import (
     Bar,
     Card,
@@ -333,8 +333,7 @@ def _titled(name: str) -> str:
 
 def _unit(name: str) -> str:
     """Name what a curve measures."""
-    metric = name.removeprefix("val_")
-    return LABELS.get(metric, metric)
+    return label(name.removeprefix("val_"))
 
 
 def _table_of(curves: Sequence[Curve]) -> Table:

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from pipeline.errors import InputError
 from pipeline.images import cache as module
-from pipeline.images.cache import DIGEST, DamagedError, FeatureCache, _Index, told_bytes
+from pipeline.images.cache import DIGEST, DamagedError, FeatureCache, _Index
+from pipeline.images.room import told_bytes
 
 FINGERPRINT = "ab" * 32
 MIB = 1 << 20
