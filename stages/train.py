@@ -14,10 +14,10 @@ from dvclive import Live
 
 from pipeline import backend
 from pipeline.captioner import bundle, training
-from pipeline.captioner.batches import Captions
+from pipeline.captioner.batches import Captions, Split
 from pipeline.captioner.captioner import Captioner
 from pipeline.captioner.decoders.find import build
-from pipeline.captioner.training import Split, TrainSettings
+from pipeline.captioner.training import TrainSettings
 from pipeline.errors import InputError
 from pipeline.files import sha256_of, write_json
 from pipeline.images.shards import MANIFEST, ShardReader, open_shards

@@ -25,7 +25,7 @@ import numpy as np
 
 from pipeline import backend
 from pipeline.captioner import training
-from pipeline.captioner.batches import Captions
+from pipeline.captioner.batches import Captions, Split
 from pipeline.captioner.captioner import Captioner, SearchSettings
 from pipeline.captioner.decoders.find import DECODERS, build
 from pipeline.text.vocabulary import Vocabulary
@@ -45,7 +45,7 @@ for name in DECODERS:
         learning_rate=0.01, warmup=0.1, clip_norm=1.0, max_words=6, seed=1,
     )
     features = grids if DECODERS[name].needs_grid else grids[:, 0, 0]
-    split = training.Split(features, captions, [[text] for text in texts])
+    split = Split(features, captions, [[text] for text in texts])
     backend.seed(1)
     decoder = build(settings, len(vocabulary), features.shape[1:])
     decoder.load_weights(folder / f"{name}.weights.h5")

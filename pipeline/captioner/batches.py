@@ -48,6 +48,21 @@ class Captions:
         return len(self.tokens)
 
 
+@dataclass(frozen=True)
+class Split:
+    """Pictures and captions of one split.
+
+    Attributes:
+        features: float (pictures, f), or (pictures, h, w, f) for grids.
+        captions: encoded, each with the row of its picture.
+        references: for each picture the tokens of its captions.
+    """
+
+    features: PictureFeatures
+    captions: Captions
+    references: Sequence[Sequence[Sequence[str]]]
+
+
 def pad(tokens: Sequence[Sequence[int]]) -> np.ndarray:
     """Make lists of ids one int32 array, padded at the end to the longest."""
     longest = max(len(ids) for ids in tokens)

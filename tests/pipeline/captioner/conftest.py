@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from pipeline.captioner.batches import Captions
-from pipeline.captioner.training import Split, TrainSettings
+from pipeline.captioner.batches import Captions, Split
+from pipeline.captioner.training import TrainSettings
 from pipeline.text.vocabulary import Vocabulary
 
 TEXTS = (

@@ -10,8 +10,8 @@ import pytest
 from pipeline import backend
 from pipeline.captioner import training
 from pipeline.captioner.captioner import Captioner, SearchSettings
+from pipeline.captioner.checkpoint import History
 from pipeline.captioner.decoders.find import DECODERS, build
-from pipeline.captioner.training import History
 from pipeline.errors import InputError
 from pipeline.evaluation.cider import CiderD
 from pipeline.images.shards import ShardReader, write_shards
@@ -242,7 +242,7 @@ def test_training_stops_early_with_the_weights_of_its_best_epoch(
         weights.append(validation.captioner.decoder.get_weights())
         return {"val_loss": 1.0, "val_cider_d": next(scores)}
 
-    monkeypatch.setattr("pipeline.captioner.training._Validation.metrics", metrics)
+    monkeypatch.setattr("pipeline.captioner.training.Validation.metrics", metrics)
     captioner, history = train(train_settings(epochs=9, patience=2), tmp_path / "state")
     assert [len(history.epochs), history.best] == [4, 1]  # as good is no better
     for kept, best in zip(captioner.decoder.get_weights(), weights[1], strict=True):

@@ -1,0 +1,51 @@
+"""What a training is judged by after every epoch: captions of the validation pictures."""
+
+import numpy as np
+
+from pipeline.captioner.batches import Batches, Split, ahead
+from pipeline.captioner.captioner import Captioner, SearchSettings
+from pipeline.evaluation.cider import CiderD
+
+
+class Mean:
+    """Mean of the batches' losses, each of which is a mean over the batch's words."""
+
+    def __init__(self) -> None:
+        self.total = self.words = 0.0
+
+    def add(self, loss: float, words: float) -> None:
+        """Count a batch."""
+        self.total += loss * words
+        self.words += words
+
+    @property
+    def value(self) -> float:
+        """The mean so far, in nats a word."""
+        return self.total / self.words if self.words else 0.0
+
+
+class Validation:
+    """Scores a captioner on the validation split.
+
+    Args:
+        captioner: its decoder compiled with the loss that is told.
+        val: the split.
+        batch_size: captions a step of the loss.
+        max_words: bound on the captions decoded.
+    """
+
+    def __init__(self, captioner: Captioner, val: Split, batch_size: int, max_words: int) -> None:
+        self.captioner, self.val = captioner, val
+        self.batches = Batches(val.captions, val.features, batch_size, seed=0)
+        self.search = SearchSettings(beam_width=1, length_penalty=0.0, max_words=max_words)
+        self.scorer = CiderD(val.references)
+
+    def metrics(self) -> dict[str, float]:
+        """Tell the teacher-forced loss, in nats a word, and CIDEr-D of greedy captions."""
+        loss = Mean()
+        for inputs, targets, weights in ahead(self.batches):
+            logs = self.captioner.decoder.test_on_batch(inputs, targets, weights, return_dict=True)
+            loss.add(float(logs["loss"]), float(weights.sum()))
+        best = self.captioner.caption(self.val.features, self.search)
+        cider = self.scorer.score([captions[0].words for captions in best])
+        return {"val_loss": loss.value, "val_cider_d": float(np.mean(cider))}
