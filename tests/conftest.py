@@ -6,6 +6,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+import pipeline  # noqa: F401 - before numpy and TensorFlow: see pipeline/machine.py
+
 # Chromium would otherwise ask the network for updates of itself.
 QUIET = ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 
