@@ -206,7 +206,7 @@ def test_what_dead_processes_left_is_removed_and_the_living_are_left_alone(cache
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     partials = [
-        cache.folder / f".{number}.partial.batch-x.parquet"
+        cache.folder / f".{number}.partial.encoded-x.parquet"
         for number in (ended.pid, os.getppid(), os.getpid())
     ]
     for partial in partials:

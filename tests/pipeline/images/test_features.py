@@ -222,7 +222,7 @@ def test_a_damaged_file_is_told_and_its_pictures_are_encoded_again(
     pictures = drawn(11)
     run_all(pictures)
     whole = bytes_in(tmp_path / "out")
-    damaged = sorted((tmp_path / "cache").rglob("batch-*"))[1]
+    damaged = sorted((tmp_path / "cache").rglob("encoded-*"))[1]
     if when == "before":
         cut(damaged)
     else:
@@ -244,7 +244,7 @@ def test_a_damaged_file_is_told_and_its_pictures_are_encoded_again(
 def test_a_disk_that_damages_everything_ends_the_run(drawn, run_all, tmp_path, monkeypatch):
     def compute_then_cut(*arguments):
         work = compute(*arguments)
-        cut(next((tmp_path / "cache").rglob("batch-*")))
+        cut(next((tmp_path / "cache").rglob("encoded-*")))
         return work
 
     monkeypatch.setattr("pipeline.images.features.compute", compute_then_cut)
@@ -278,10 +278,10 @@ def test_shards_of_half_the_size_need_half_the_room(drawn, run_all, monkeypatch)
 
 def test_the_cache_is_bounded_by_setting(drawn, run_all, tmp_path):
     run_all(drawn(8))
-    entries = sorted((tmp_path / "cache").rglob("batch-*"))
+    entries = sorted((tmp_path / "cache").rglob("encoded-*"))
     bound = sum(path.stat().st_size for path in entries) / (1 << 30)
     run_all(drawn(8, first=50), cache_gib=bound * 1.01, out="other")
-    left = sorted((tmp_path / "cache").rglob("batch-*"))
+    left = sorted((tmp_path / "cache").rglob("encoded-*"))
     assert not set(left).intersection(entries)  # the older pictures have gone
     assert len(left) == 2
     _, work = run_all(drawn(8, first=50), out="again")
@@ -291,7 +291,7 @@ def test_the_cache_is_bounded_by_setting(drawn, run_all, tmp_path):
 def test_without_a_bound_nothing_goes(drawn, run_all, tmp_path):
     run_all(drawn(8))
     run_all(drawn(8, first=50), cache_gib=None, out="other")
-    assert len(sorted((tmp_path / "cache").rglob("batch-*"))) == 4
+    assert len(sorted((tmp_path / "cache").rglob("encoded-*"))) == 4
 
 
 def test_what_a_killed_run_left_beside_the_shards_is_removed(drawn, run_all, tmp_path):
