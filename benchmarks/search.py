@@ -26,13 +26,13 @@ MAX_WORDS = 20
 def measure() -> dict[str, Any]:
     """Time beam 3, greedy, and the loop for a few pictures, in turn."""
     backend.seed(1)
-    shape = DecoderSettings(decoder="inject", units=512, embedding=300, dropout=0.5)
+    shape = DecoderSettings.plain(decoder="inject", units=512, embedding=300, dropout=0.5)
     decoder = build(shape, WORDS, (FEATURES,))
     words = (*MARKS, *(f"w{number}" for number in range(WORDS - len(MARKS))))
     captioner = Captioner(decoder, Vocabulary(words, (1,) * WORDS))
     features = np.random.default_rng(1).normal(size=(PICTURES, FEATURES)).astype("float32")
-    beam = SearchSettings(beam_width=3, length_penalty=0.9, max_words=MAX_WORDS)
-    greedy = SearchSettings(beam_width=1, length_penalty=0.0, max_words=MAX_WORDS)
+    beam = SearchSettings.plain(beam_width=3, length_penalty=0.9, max_words=MAX_WORDS)
+    greedy = SearchSettings.plain(beam_width=1, length_penalty=0.0, max_words=MAX_WORDS)
     functions = {
         "beam": lambda: captioner.caption(features, beam),
         "greedy": lambda: captioner.caption(features, greedy),

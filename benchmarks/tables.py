@@ -39,6 +39,7 @@ def measure() -> dict[str, Any]:
             "vocabulary": [
                 data / "ingest" / "images.parquet",
                 data / "clean" / "captions.parquet",
+                data / "vectors",
                 data / "vocabulary",
             ],
         }

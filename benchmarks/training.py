@@ -3,12 +3,19 @@
     python -m benchmarks.training
 
 All train the decoder `inject` (512 units, 300-d words, 2,319 words) on the same captions, whose
-lengths are drawn like Flickr8k's. `padded` is Keras's `fit` over captions padded to the longest;
-`expanded` has one sample for each word of each caption, as most tutorials do: the words before it,
-padded to the longest, and one word to predict. Real words a second: neither padding nor the words
-that are read again and again count.
+lengths are those of Flickr8k's training captions, of which `clean` drops what is longer than 30
+words. `padded` is Keras's `fit` over captions padded to the longest; `expanded` has one sample for
+each word of each caption, as most tutorials do: the words before it, padded to the longest, and one
+word to predict. Real words a second: neither padding nor the words that are read again and again
+count.
+
+`share_of_peak` is the rate of a training's matrix products over that of one large product, measured
+in the same run: what is not a matrix product (sorting, reading, dropout, softmax, Adam) is lost,
+and so is what smaller products run slower. It is told for bfloat16 too where the CPU has it.
 """
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -21,8 +28,14 @@ from pipeline.captioner.decoders.base import DecoderSettings, Tensor
 from pipeline.captioner.decoders.find import build
 
 WORDS, FEATURES, CAPTIONS, BATCH, ROUNDS = 2319, 1280, 5120, 128, 3
+LENGTHS = {  # words of Flickr8k's 25,000 training captions, punctuation left out, -> how many
+    2: 13, 3: 110, 4: 277, 5: 737, 6: 1624, 7: 2123, 8: 2442, 9: 2755, 10: 2813, 11: 2605, 12: 2304,
+    13: 1949, 14: 1523, 15: 1102, 16: 811, 17: 543, 18: 418, 19: 294, 20: 169, 21: 117, 22: 95,
+    23: 60, 24: 38, 25: 26, 26: 18, 27: 8, 28: 7, 29: 8, 30: 4,
+}  # fmt: skip
+SIDE, PRODUCTS = 2048, 12  # of the product that stands for the peak, and how many are timed at once
 EXPANDED = 20  # batches of the expanded way that are timed: a whole epoch of it takes minutes
-SHAPE = DecoderSettings(decoder="inject", units=512, embedding=300, dropout=0.5)
+SHAPE = DecoderSettings.plain(decoder="inject", units=512, embedding=300, dropout=0.5)
 
 
 class _LastWord(keras.Model):
@@ -45,7 +58,7 @@ def measure() -> dict[str, Any]:
     """Time an epoch of each way in turn; real words a second, and ratios."""
     backend.seed(1)
     rng = np.random.default_rng(1)
-    lengths = np.clip(rng.normal(10.8, 3.8, CAPTIONS).round().astype(int), 2, 30)
+    lengths = rng.permutation(_quantiles(CAPTIONS))
     tokens = [[1, *rng.integers(4, WORDS, length), 2] for length in lengths]
     features = rng.normal(size=(CAPTIONS // 5, FEATURES)).astype("float32")
     captions = Captions(np.repeat(np.arange(CAPTIONS // 5), 5), tokens)
@@ -63,15 +76,78 @@ def measure() -> dict[str, Any]:
             (pictures, inputs), targets, sample_weight=weights, batch_size=BATCH, verbose=0
         ),
         "expanded": lambda: last_word.fit(*expanded, batch_size=BATCH, verbose=0),
+        "peak": _products("float32"),
     }
+    if _has_bfloat16():
+        half = _compiled(build(SHAPE, WORDS, (FEATURES,), "mixed_bfloat16"))
+        functions["bfloat16"] = lambda: [half.train_on_batch(*batch) for batch in ours]
+        functions["peak_bfloat16"] = _products("bfloat16")
     in_turn(functions, 1)  # compiled, and warm
     times = in_turn(functions, ROUNDS)
     whole = [value * words / (EXPANDED * BATCH) for value in times["expanded"]]
-    return {
+    work = sum(flops(len(inputs), inputs.shape[1]) for (_, inputs), _, _ in ours)
+    results = {
         "words_per_second": spread([words / value for value in times["bucketed"]]),
         "times_padded": ratios(times["padded"], times["bucketed"]),
         "times_expanded": ratios(whole, times["bucketed"]),
+        "peak_gflops": spread([_PRODUCT_FLOPS / value / 1e9 for value in times["peak"]]),
+        "share_of_peak": _share(work, times["bucketed"], times["peak"]),
     }
+    if "bfloat16" in times:
+        results["times_float32"] = ratios(times["bucketed"], times["bfloat16"])
+        results["share_of_peak_bfloat16"] = _share(work, times["bfloat16"], times["peak_bfloat16"])
+    return results
+
+
+def flops(captions: int, words: int) -> int:
+    """Count the operations of the matrix products of one training step of `inject`.
+
+    A product (m, k) x (k, n) has 2 m k n. Each layer has one forwards and two backwards, for its
+    inputs and for its weights.
+
+    Args:
+        captions: of the batch, b.
+        words: that are read of each, padding included, t.
+    """
+    units, width = SHAPE.units, SHAPE.embedding
+    picture = 2 * FEATURES * units  # to the hidden and to the cell state
+    word = (width + units) * 4 * units + units * WORDS  # the LSTM's gates, and the scores
+    return 3 * 2 * captions * (picture + words * word)
+
+
+_PRODUCT_FLOPS = PRODUCTS * 2 * SIDE**3
+
+
+def _products(precision: str) -> Callable[[], Any]:
+    """Make what the peak is measured by: large matrix products one after another."""
+    rng = np.random.default_rng(3)
+    values = keras.ops.cast(rng.normal(size=(SIDE, SIDE)), precision)
+
+    def multiply() -> Any:
+        found = [keras.ops.matmul(values, values) for _ in range(PRODUCTS)]
+        return keras.ops.convert_to_numpy(keras.ops.cast(found[-1][0, 0], "float32"))
+
+    return multiply
+
+
+def _share(work: int, seconds: list[float], peak: list[float]) -> dict[str, float]:
+    """Spread of a training's rate over the peak's, round by round."""
+    pairs = zip(seconds, peak, strict=True)
+    return spread([(work / time) / (_PRODUCT_FLOPS / alone) for time, alone in pairs])
+
+
+def _has_bfloat16() -> bool:
+    """Whether the CPU multiplies bfloat16 by itself, as far as Linux tells."""
+    known = Path("/proc/cpuinfo")
+    return known.exists() and any(
+        flag in known.read_text().split() for flag in ("amx_bf16", "avx512_bf16")
+    )
+
+
+def _quantiles(captions: int) -> np.ndarray:
+    """Take so many lengths, evenly spaced among all, the shortest and the longest included."""
+    known = np.repeat(list(LENGTHS), list(LENGTHS.values()))
+    return known[np.linspace(0, len(known) - 1, captions).round().astype(int)]
 
 
 def build_inject() -> keras.Model:

@@ -5,18 +5,22 @@ import logging
 import shutil
 from collections import defaultdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Self
 
 import numpy as np
 import pyarrow as pa
 import typer
 from dvclive import Live
+from pydantic import model_validator
 
 from pipeline import backend
-from pipeline.captioner import bundle, training
+from pipeline.captioner import bundle, kept, objective, training
 from pipeline.captioner.batches import Captions, Split
 from pipeline.captioner.captioner import Captioner
+from pipeline.captioner.checkpoint import History
+from pipeline.captioner.decoders.base import Decoder
 from pipeline.captioner.decoders.find import build
+from pipeline.captioner.self_critical import SelfCriticalSettings, fit_self_critical
 from pipeline.captioner.training import TrainSettings
 from pipeline.errors import InputError
 from pipeline.files import sha256_of, write_json
@@ -24,16 +28,36 @@ from pipeline.images.shards import MANIFEST, ShardReader, open_shards
 from pipeline.images.spec import SPEC, read_spec
 from pipeline.params import load
 from pipeline.tables import CLEAN_CAPTIONS, IMAGES, read_table
+from pipeline.text.embeddings import load_embeddings
 from pipeline.text.vocabulary import Vocabulary
 from stages.command import run
 
 log = logging.getLogger(__name__)
+
+KEPT = 3  # finished trainings whose checkpoints stay, for self-critical training to begin from
+
+
+class TrainStageSettings(TrainSettings):
+    """Section `train` of params.yaml."""
+
+    self_critical: SelfCriticalSettings
+
+    @model_validator(mode="after")
+    def _has_gradients(self) -> Self:
+        """Tell before the hours of cross-entropy what `fit_self_critical` would tell after them."""
+        if self.self_critical.epochs and self.precision == "mixed_float16":
+            raise ValueError(
+                "self-critical training: expected train.precision float32 or mixed_bfloat16. "
+                "Received: mixed_float16. Change it, or set train.self_critical.epochs to 0"
+            )
+        return self
 
 
 def train(
     images: Annotated[Path, typer.Argument(help="Pictures and their splits (Parquet).")],
     captions: Annotated[Path, typer.Argument(help="Clean captions (Parquet).")],
     vocabulary: Annotated[Path, typer.Argument(help="The vocabulary (JSON).")],
+    embeddings: Annotated[Path, typer.Argument(help="Its word vectors, if any (NumPy).")],
     encoder: Annotated[Path, typer.Argument(help="Encoder folder; goes into the bundle.")],
     features: Annotated[Path, typer.Argument(help="Folder of feature shards.")],
     out: Annotated[Path, typer.Argument(help="Folder for the bundle, the curves and metrics.")],
@@ -41,7 +65,8 @@ def train(
     cache: Annotated[Path, typer.Option(help="State after each epoch.")] = Path(".cache/train"),
 ) -> None:
     """Fit the captioner; write OUT/bundle, OUT/curves and OUT/metrics.json."""
-    settings = load(TrainSettings, "train", params)
+    stage = load(TrainStageSettings, "train", params)
+    settings = TrainSettings(**stage.model_dump(exclude={"self_critical"}))
     words = Vocabulary.read(vocabulary)
     fingerprint = read_spec(encoder).fingerprint
     known = open_shards(features, fingerprint)
@@ -49,25 +74,62 @@ def train(
     splits = {name: _split(name, *tables, known, words) for name in ("train", "val")}
 
     backend.seed(settings.seed)
-    decoder = build(settings, len(words), known.shape)
+    decoder = build(settings, len(words), known.shape, settings.precision)
     decoder.start_output_bias(np.array(words.counts))
-    inputs = [images, captions, vocabulary, encoder / SPEC, features / MANIFEST]
+    objective.check(decoder, settings)
+    _start_word_vectors(decoder, embeddings, settings)
+    inputs = [images, captions, vocabulary, embeddings, encoder / SPEC, features / MANIFEST]
     checkpoint = cache / _key(inputs, settings)
 
+    captioner = Captioner(decoder, words)
     with Live(str(out / "curves"), save_dvc_exp=False, dvcyaml=None, report=None) as live:
         history = training.fit(
-            Captioner(decoder, words),
+            captioner,
             splits["train"],
             splits["val"],
             settings,
             checkpoint,
             lambda metrics: _log_epoch(live, metrics),
         )
+        metrics: dict[str, Any] = _best(history, first=1)
+        again = cache / f"{_key(inputs, stage)}-self-critical"
+        if stage.self_critical.epochs:
+            further = fit_self_critical(
+                captioner,
+                splits["train"],
+                splits["val"],
+                stage.self_critical,
+                settings.seed,
+                again,
+                lambda metrics: _log_epoch(live, metrics),
+            )
+            metrics["self_critical"] = _best(further, first=0)
     bundle.save(out / "bundle", decoder, vocabulary, encoder, known.shape, known.encoder)
-    best = {"epoch": history.best + 1, "epochs": len(history.epochs)}
-    write_json(out / "metrics.json", {**best, **history.epochs[history.best]})
-    shutil.rmtree(checkpoint)  # only now: until the bundle is there, it is all there is
+    write_json(out / "metrics.json", metrics)
+    # Only now: until the bundle is there, they are all there is.
+    shutil.rmtree(again, ignore_errors=True)
+    kept.mark_used(checkpoint)
+    kept.keep_newest(cache, KEPT)
+
+
+def _best(history: History, first: int) -> dict[str, Any]:
+    """Tell the best epoch and what it reached; `first` is the number of the first one."""
+    best = {"epoch": history.best + first, "epochs": len(history.epochs) - 1 + first}
     log.info("train: kept epoch %(epoch)d of %(epochs)d", best)
+    return {**best, **history.epochs[history.best]}
+
+
+def _start_word_vectors(decoder: Decoder, path: Path, settings: TrainSettings) -> None:
+    """Begin with the vocabulary's pretrained word vectors, where the settings ask for them."""
+    if settings.word_vectors == "random":
+        return
+    matrix = load_embeddings(path, decoder.vocabulary_size, settings.embedding)
+    if matrix is None:
+        raise InputError(
+            f"train.word_vectors: {settings.word_vectors} needs pretrained word vectors. Received: "
+            f"none, in {path}. Set vocabulary.embeddings.file, or train.word_vectors: random"
+        )
+    decoder.start_word_vectors(matrix, trainable=settings.word_vectors == "trained")
 
 
 def _log_epoch(live: Live, metrics: dict[str, float]) -> None:

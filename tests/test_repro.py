@@ -24,6 +24,7 @@ PARTS = [
     "dvc.yaml",
     ".dvc/config",
     ".dvcignore",
+    "data/raw/embeddings/README.md",
     "data/raw/weights/README.md",
 ]
 RAW = "data/raw/mine"

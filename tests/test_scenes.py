@@ -49,7 +49,7 @@ def score(test_split):
     from pipeline.captioner.captioner import SearchSettings
     from pipeline.evaluation.cider import CiderD
 
-    settings = SearchSettings(beam_width=3, length_penalty=0.5, max_words=20)
+    settings = SearchSettings.plain(beam_width=3, length_penalty=0.5, max_words=20)
     scorer = CiderD(test_split[1])
 
     def run(captioner, features: np.ndarray) -> float:

@@ -9,13 +9,15 @@
 No pickle and no code: networks are built by this library, from settings that are checked.
 """
 
+import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.captioner.captioner import Captioner
-from pipeline.captioner.decoders.base import Decoder, DecoderSettings
+from pipeline.captioner.decoders.base import PLAIN, Decoder, DecoderSettings
 from pipeline.captioner.decoders.find import build
 from pipeline.errors import InputError
 from pipeline.files import folder_written_whole, sha256_of, write_json
@@ -23,7 +25,9 @@ from pipeline.images.spec import SPEC
 from pipeline.images.spec import WEIGHTS as ENCODER_WEIGHTS
 from pipeline.text.vocabulary import Vocabulary
 
-VERSION = 1
+VERSION = 2
+# Settings that decoders had not yet in older versions, with what they all did.
+SINCE: dict[int, dict[str, Any]] = {2: PLAIN}
 DESCRIPTION, WORDS, WEIGHTS, ENCODER = (
     "bundle.json",
     "vocabulary.json",
@@ -109,7 +113,7 @@ def read_description(folder: Path) -> Description:
     """
     path = folder / DESCRIPTION
     try:
-        description = Description.model_validate_json(path.read_bytes())
+        description = Description.model_validate_json(_up_to_date(path.read_bytes()))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(
             f"{path}: no such file, so this is no bundle, or not a complete one. Train one with "
@@ -121,10 +125,11 @@ def read_description(folder: Path) -> Description:
             f"{path}: expected the description of a bundle. Received: "
             f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
         ) from error
-    if description.version != VERSION:
+    if not 1 <= description.version <= VERSION:
         raise InputError(
-            f"{path}: expected a bundle of version {VERSION}. Received: {description.version}. "
-            "Use the release of caption-pipeline that made it, or train again"
+            f"{path}: expected a bundle of version {VERSION} or older. Received: "
+            f"{description.version}. Use the release of caption-pipeline that made it, or train "
+            "again"
         )
     for name, expected in description.files.items():
         file = folder / name
@@ -139,3 +144,16 @@ def read_description(folder: Path) -> Description:
                 "is damaged. Copy it again, or train again"
             )
     return description
+
+
+def _up_to_date(text: bytes) -> bytes:
+    """Add what a description of an older version does not say, as it was then."""
+    try:
+        content = json.loads(text)
+        version, decoder = content["version"], content["decoder"]
+        for since, added in SINCE.items():
+            if version < since:
+                decoder.update({name: decoder.get(name, value) for name, value in added.items()})
+    except (ValueError, TypeError, LookupError, AttributeError):
+        return text  # no description: told by who validates it
+    return json.dumps(content).encode()

@@ -6,26 +6,21 @@ from typing import Any, NamedTuple
 
 import keras
 import numpy as np
-from pydantic import Field
 
 from pipeline.backend import jit
-from pipeline.captioner import search
 from pipeline.captioner.batches import PictureFeatures, pad
 from pipeline.captioner.decoders.base import Decoder, State, Tensor
 from pipeline.captioner.decoders.grid import GridDecoder
+from pipeline.captioner.search.base import EMPTY
+from pipeline.captioner.search.plan import Plan, plan, search
+from pipeline.captioner.search.sampling import uniforms_of
+
+# The settings are those of this module's callers, too.
+from pipeline.captioner.search.settings import SearchSettings as SearchSettings
 from pipeline.errors import InputError
-from pipeline.params import Settings
 from pipeline.text.vocabulary import Vocabulary
 
 PICTURES_AT_ONCE = 256  # searched together; bounds the memory and fills the cores
-
-
-class SearchSettings(Settings):
-    """How captions are searched."""
-
-    beam_width: int = Field(ge=1, le=100)  # 1: greedy
-    length_penalty: float = Field(ge=0, le=5)  # exponent of the length; 0: none
-    max_words: int = Field(ge=1, le=200)  # bound on a caption's words
 
 
 @dataclass(frozen=True)
@@ -34,8 +29,8 @@ class Caption:
 
     Attributes:
         words: without marks.
-        score: log-probability / (words + 1) ** length_penalty.
-        log_prob: of all words and the end mark.
+        score: log-probability / (words + 1) ** length_penalty; of greedy search without it.
+        log_prob: of all words and the end mark, under the model itself, however it was searched.
     """
 
     words: tuple[str, ...]
@@ -72,7 +67,7 @@ class Captioner:
     def __init__(self, decoder: Decoder, vocabulary: Vocabulary) -> None:
         self.decoder = decoder
         self.vocabulary = vocabulary
-        self._searches: dict[SearchSettings, keras.Model] = {}  # each is compiled once
+        self._searches: dict[str, _Search] = {}  # by their settings; each is compiled once
 
     @property
     def attends(self) -> bool:
@@ -87,20 +82,41 @@ class Captioner:
             settings: of the search.
 
         Returns:
-            For each picture the n best, best first.
+            For each picture the n best, best first, no caption twice; at least one.
 
         Raises:
-            InputError: the features have not the shape of those in training.
+            InputError: the features have not the shape of those in training, a required word is
+                unknown, or no caption of a picture is as the settings want it.
         """
         self._check(features)
-        if settings not in self._searches:
-            self._searches[settings] = _Search(self.decoder, settings)
-        search_batch = self._searches[settings].predict_on_batch
-        return [
+        searched = self._search(settings)
+        found = [
             self._read(*picture)
             for values, count in _batches(features)
-            for picture in zip(*(part[:count] for part in search_batch(values)), strict=True)
+            for picture in zip(*(part[:count] for part in searched.batch(values)), strict=True)
         ]
+        if not all(found):
+            raise InputError(
+                f"search: expected a caption of at most {settings.max_words} words for every "
+                f"picture. Received: none of {sum(not one for one in found)} pictures. Lower "
+                "min_words, raise beam_width, or forbid and block fewer words"
+            )
+        return found
+
+    def search_model(self, settings: SearchSettings) -> keras.Model:
+        """The search of these settings as one model, to be exported; see `_Search.call`.
+
+        Raises:
+            InputError: a required word is unknown.
+        """
+        return self._search(settings)
+
+    def _search(self, settings: SearchSettings) -> "_Search":
+        """The search of these settings, made when it is first asked for."""
+        key = settings.model_dump_json()
+        if key not in self._searches:
+            self._searches[key] = _Search(self.decoder, plan(settings, self.vocabulary))
+        return self._searches[key]
 
     def looks(self, features: PictureFeatures, captions: Sequence[Sequence[str]]) -> list[Looks]:
         """Tell where the decoder looks for each word of finished captions.
@@ -142,7 +158,7 @@ class Captioner:
         return [
             Caption(tuple(self.vocabulary.decode(ids)), float(score), float(log_prob))
             for ids, score, log_prob in zip(tokens.tolist(), scores, log_probs, strict=True)
-            if score > search.EMPTY
+            if score > EMPTY
         ]
 
 
@@ -161,22 +177,33 @@ def _batches(features: PictureFeatures) -> Iterator[tuple[np.ndarray, int]]:
 class _Search(keras.Model):
     """Search as a model, so that Keras compiles it whole, under every backend."""
 
-    def __init__(self, decoder: Decoder, settings: SearchSettings) -> None:
+    def __init__(self, decoder: Decoder, plan: Plan) -> None:
         super().__init__(name="search")
         self.decoder = decoder
-        self.settings = settings
+        self.plan = plan
         self.built = True  # the decoder has its weights already
         self.compile(jit_compile=jit())
 
-    def call(self, features: Tensor) -> tuple[Tensor, ...]:
-        """Features (b, *shape) -> tokens (b, n, t), scores (b, n), log-probabilities (b, n)."""
+    def batch(self, features: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Search captions of pictures, as `call` does, with the random numbers they need."""
+        settings = self.plan.settings
+        if settings.method != "sample":
+            return self.predict_on_batch(features)
+        chance = settings.sampling
+        drawn = uniforms_of(features, chance.seed, chance.samples, settings.max_words)
+        return self.predict_on_batch((features, drawn))
+
+    def call(self, inputs: Any) -> tuple[Tensor, ...]:
+        """Features (b, *shape) -> tokens (b, n, t), scores (b, n), log-probabilities (b, n).
+
+        For sampling the inputs are a pair: features, and random numbers (b, n, t).
+        """
+        drawn = self.plan.settings.method == "sample"
+        features, uniforms = inputs if drawn else (inputs, None)
         memory = self.decoder.memory(features)
         state = self.decoder.start(features)
-        width, max_words = self.settings.beam_width, self.settings.max_words
 
         def step(tokens: Tensor, state: State) -> tuple[Tensor, State]:
             return self.decoder.step(tokens, state, memory)
 
-        if width == 1:
-            return tuple(search.greedy(step, state, max_words))
-        return tuple(search.beam(step, state, width, max_words, self.settings.length_penalty))
+        return tuple(search(step, state, self.plan, uniforms))

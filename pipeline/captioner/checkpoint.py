@@ -1,4 +1,13 @@
-"""The state of a training after an epoch, so that a killed training continues where it was."""
+"""The state of a training after an epoch, so that a killed training continues where it was.
+
+    history.json      one row of metrics an epoch, and which was best
+    weights.npz       of the decoder, as training goes on from them
+    best.npz          of the best epoch: those that were validated, averages where they are kept
+    optimizer.npz     all that the optimizer remembers, averages of the weights among it
+    manifest.json     sha256 of each, so that a flipped byte is noticed
+
+The learning rate and what is random follow from the history's length and scores.
+"""
 
 import json
 import logging
@@ -13,9 +22,12 @@ import keras
 import numpy as np
 
 from pipeline.captioner.decoders.base import Decoder
-from pipeline.files import folder_written_whole, write_json
+from pipeline.files import folder_written_whole, sha256_of, write_json
 
 log = logging.getLogger(__name__)
+
+HISTORY, MANIFEST = "history.json", "manifest.json"
+ARRAYS = ("weights", "best", "optimizer")
 
 # What reading a checkpoint raises that was cut, emptied or changed.
 _DAMAGE = (ValueError, LookupError, TypeError, OSError, EOFError, zipfile.BadZipFile, zlib.error)
@@ -48,47 +60,73 @@ class Checkpoint:
     Args:
         decoder: built and compiled; its weights and its optimizer's are kept and restored.
         folder: where to.
+        optimizer: to be kept, where the decoder is not compiled with it.
     """
 
-    def __init__(self, decoder: Decoder, folder: Path) -> None:
+    def __init__(
+        self,
+        decoder: Decoder | keras.Model,
+        folder: Path,
+        optimizer: keras.optimizers.Optimizer | None = None,
+    ) -> None:
         self.decoder, self.folder = decoder, folder
+        self.optimizer = decoder.optimizer if optimizer is None else optimizer
         self.best: list[np.ndarray] = decoder.get_weights()
 
     def restore(self) -> History:
         """Continue from the checkpoint, if there is one that can be read."""
-        try:
-            content = json.loads((self.folder / "history.json").read_text(encoding="utf-8"))
-            history = History(content["epochs"], content["best"])
-            weights = self._load("weights")
-            self.best = self._load("best")
-            optimizer = self._load("optimizer")
-        except FileNotFoundError:
+        if not self.folder.exists():
             return History()
+        try:
+            self._check()
+            content = json.loads((self.folder / HISTORY).read_text(encoding="utf-8"))
+            history = History(content["epochs"], content["best"])
+            weights, best, optimizer = (self._load(name) for name in ARRAYS)
         except _DAMAGE as error:
             log.warning("%s is damaged (%s); training begins anew", self.folder, error)
             return History()
         self.decoder.set_weights(weights)
-        for variable, value in zip(self.decoder.optimizer.variables, optimizer, strict=True):
+        self.best = best
+        for variable, value in zip(self.optimizer.variables, optimizer, strict=True):
             variable.assign(value)
         log.info("train: continues after epoch %d", len(history.epochs))
         return history
 
-    def keep(self, history: History, is_best: bool) -> None:
-        """Write the state after an epoch; the one before stays until it is complete."""
+    def keep(
+        self, history: History, is_best: bool, validated: list[np.ndarray] | None = None
+    ) -> None:
+        """Write the state after an epoch; the one before stays until it is complete.
+
+        Args:
+            history: with the epoch.
+            is_best: whether no epoch was better.
+            validated: the weights that it was judged by, where these are not the decoder's own.
+        """
         if is_best:
-            self.best = self.decoder.get_weights()
+            self.best = self.decoder.get_weights() if validated is None else validated
+        memory = [keras.ops.convert_to_numpy(value) for value in self.optimizer.variables]
         with folder_written_whole(self.folder) as new:
-            self._save(new / "weights.npz", self.decoder.get_weights())
-            self._save(new / "best.npz", self.best)
-            self._save(
-                new / "optimizer.npz",
-                [keras.ops.convert_to_numpy(value) for value in self.decoder.optimizer.variables],
-            )
-            write_json(new / "history.json", {"epochs": history.epochs, "best": history.best})
+            for name, values in zip(
+                ARRAYS, (self.decoder.get_weights(), self.best, memory), strict=True
+            ):
+                self._save(new / f"{name}.npz", values)
+            write_json(new / HISTORY, {"epochs": history.epochs, "best": history.best})
+            write_json(new / MANIFEST, {path.name: sha256_of(path) for path in new.iterdir()})
 
     def take_best(self) -> None:
         """Give the decoder the weights of the best epoch."""
         self.decoder.set_weights(self.best)
+
+    def _check(self) -> None:
+        """Compare every file with its hash.
+
+        Raises:
+            ValueError: one is not what was written. Or as for reading it.
+        """
+        known = json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))
+        for name in (HISTORY, *(f"{name}.npz" for name in ARRAYS)):
+            if known[name] != sha256_of(self.folder / name):
+                raise ValueError(f"{name}: its bytes are not those that {MANIFEST} names")
 
     def _load(self, name: str) -> list[np.ndarray]:
         with np.load(self.folder / f"{name}.npz", allow_pickle=False) as arrays:

@@ -9,33 +9,36 @@ was killed continues, and ends with the same bytes as one that was not.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
+from typing import Literal
 
 import keras
 import numpy as np
 from pydantic import Field
 
 from pipeline.backend import jit
-from pipeline.captioner.batches import Batches, Split, ahead
+from pipeline.captioner.batches import Batch, Batches, Split, ahead
 from pipeline.captioner.captioner import Captioner
 from pipeline.captioner.checkpoint import Checkpoint, History
 from pipeline.captioner.decoders.base import Decoder, DecoderSettings
+from pipeline.captioner.objective import Objective, ObjectiveSettings, crossentropy
+from pipeline.captioner.schedule import Rate, ScheduleSettings
+from pipeline.captioner.updates import Accumulating, UpdateSettings, adam, averaged
 from pipeline.captioner.validation import Mean, Validation
 from pipeline.progress import Progress
 
 log = logging.getLogger(__name__)
 
 
-class TrainSettings(DecoderSettings):
+class TrainSettings(DecoderSettings, ObjectiveSettings, ScheduleSettings, UpdateSettings):
     """Section `train` of params.yaml: the decoder's shape, and how it is fitted."""
 
+    word_vectors: Literal["random", "frozen", "trained"]  # what word vectors begin as
     epochs: int = Field(ge=1)  # at most
     patience: int = Field(ge=1)  # epochs without a better validation CIDEr-D before it stops
     batch_size: int = Field(ge=1)  # captions a step
-    learning_rate: float = Field(gt=0)  # Adam, at its highest
-    warmup: float = Field(ge=0, lt=1)  # share of all steps in which the rate grows to its highest
-    clip_norm: float = Field(gt=0)  # bound on the norm of all gradients together
     max_words: int = Field(ge=1)  # bound on the captions decoded for validation
     seed: int = Field(ge=0)
 
@@ -54,18 +57,21 @@ def fit(
     """Train the captioner's decoder in place; it ends with the weights of its best epoch.
 
     Args:
-        captioner: with fresh weights.
+        captioner: with fresh weights, its decoder built in the settings' precision.
         train: what is fitted.
         val: what decides on the best epoch.
         settings: how.
         checkpoint: folder to continue from and to keep the state of each epoch in; its name has
             to change with anything that changes the training.
         on_epoch: told each epoch's metrics, those of epochs done before a restart included.
+
+    Raises:
+        InputError: a setting does not fit the decoder.
     """
     decoder = captioner.decoder
     batches = Batches(train.captions, train.features, settings.batch_size, settings.seed)
-    _compile(decoder, len(batches), settings)
-    state = Checkpoint(decoder, checkpoint)
+    trainer = Trainer(decoder, batches, settings)
+    state = Checkpoint(decoder, checkpoint, trainer.optimizer)
     history = state.restore()
     for metrics in history.epochs:
         on_epoch(metrics)
@@ -77,12 +83,12 @@ def fit(
         for epoch in range(len(history.epochs), settings.epochs):
             if history.since_best >= settings.patience:
                 break
-            batches.begin(epoch)
-            _reseed_dropout(decoder, settings.seed, epoch)
-            loss = _run_epoch(decoder, batches, progress)
-            metrics = {"loss": loss, **validation.metrics()}
-            is_best = history.add(metrics)
-            state.keep(history, is_best)
+            loss = trainer.run_epoch(history, progress)
+            with averaged(decoder, trainer.optimizer, settings.ema):
+                metrics = {"loss": loss, **validation.metrics()}
+                is_best = history.add(metrics)
+                validated = decoder.get_weights() if is_best else None
+            state.keep(history, is_best, validated)
             on_epoch(metrics)
             log.info(
                 "train: epoch %d of %d, %s%s",
@@ -95,39 +101,77 @@ def fit(
     return history
 
 
-def _compile(decoder: Decoder, steps_per_epoch: int, settings: TrainSettings) -> None:
-    steps = steps_per_epoch * settings.epochs
-    rate = keras.optimizers.schedules.CosineDecay(
-        0.01 * settings.learning_rate,
-        max(1, steps - int(steps * settings.warmup)),
-        alpha=0.0,
-        warmup_target=settings.learning_rate,
-        warmup_steps=int(steps * settings.warmup),
-    )
-    decoder.compile(
-        keras.optimizers.Adam(rate, global_clipnorm=settings.clip_norm),
-        keras.losses.SparseCategoricalCrossentropy(
-            from_logits=True, reduction="mean_with_sample_weight"
-        ),
-        jit_compile=jit(),
-    )
-    decoder.optimizer.build(decoder.trainable_variables)
+class Trainer:
+    """Takes the steps of a training.
+
+    Args:
+        decoder: with its weights.
+        batches: of the training captions.
+        settings: how.
+
+    Attributes:
+        optimizer: that makes the updates; beside the weights, its variables are all to be kept.
+    """
+
+    def __init__(self, decoder: Decoder, batches: Batches, settings: TrainSettings) -> None:
+        self.decoder, self.batches, self.settings = decoder, batches, settings
+        self.updates = -(-len(batches) // settings.accumulate)  # an epoch
+        self.rate = Rate(settings, self.updates * settings.epochs)
+        self.optimizer = adam(self.rate.at_first(), settings)
+        self.accumulating = Accumulating(self.optimizer) if settings.accumulate > 1 else None
+        self.objective = Objective(decoder, settings, words_of_update=settings.accumulate > 1)
+        self.objective.compile(
+            self.accumulating or self.optimizer,
+            crossentropy(),
+            jit_compile=jit(),
+            auto_scale_loss=False,
+        )
+        self.objective.optimizer.build(decoder.trainable_variables)
+        self.rate_set: float | None = None  # that the optimizer has been told
+
+    def run_epoch(self, history: History, progress: Progress) -> float:
+        """Train the epoch that follows on a history; return its mean loss, in nats a word."""
+        epoch, loss, done = len(history.epochs), Mean(), 0
+        scores = [metrics["val_cider_d"] for metrics in history.epochs]
+        self._begin(epoch)
+        for number, group in enumerate(self._groups()):
+            self._set_rate(epoch * self.updates + number, scores)
+            if self.accumulating:
+                words = sum(float(weights.sum()) for _, _, weights in group)
+                self.objective.update_words.assign(max(1.0, words))
+            for inputs, targets, weights in group:
+                logs = self.objective.train_on_batch(inputs, targets, weights, return_dict=True)
+                loss.add(float(logs.get("nats", logs["loss"])), float(weights.sum()))
+                progress.advance(self.batches.words(done), f"loss {loss.value:.3f}")
+                done += 1
+            if self.accumulating:
+                self.accumulating.finish()
+        return loss.value
+
+    def _begin(self, epoch: int) -> None:
+        """Let all that is random depend on seed and epoch alone, not on the epochs run before."""
+        settings = self.settings
+        self.batches.begin(epoch)
+        _reseed(self.decoder._flatten_layers(), np.random.default_rng([settings.seed, epoch]))
+        if settings.scheduled_sampling:
+            _reseed([self.objective], np.random.default_rng([settings.seed, epoch, 1]))
+            share = settings.scheduled_sampling * epoch / max(1, settings.epochs - 1)
+            self.objective.own_share.assign(share)
+
+    def _groups(self) -> Iterator[list[Batch]]:
+        """Put the batches that make one update together; the last ones may be fewer."""
+        coming = ahead(self.batches)
+        while group := list(islice(coming, self.settings.accumulate)):
+            yield group
+
+    def _set_rate(self, update: int, scores: list[float]) -> None:
+        rate = self.rate.at(update, scores)
+        if rate is not None and rate != self.rate_set:
+            self.optimizer.learning_rate = self.rate_set = rate
 
 
-def _run_epoch(decoder: Decoder, batches: Batches, progress: Progress) -> float:
-    """Train one epoch; return its mean loss, in nats a word."""
-    loss = Mean()
-    for number, (inputs, targets, weights) in enumerate(ahead(batches)):
-        logs = decoder.train_on_batch(inputs, targets, weights, return_dict=True)
-        loss.add(float(logs["loss"]), float(weights.sum()))
-        progress.advance(batches.words(number), f"loss {loss.value:.3f}")
-    return loss.value
-
-
-def _reseed_dropout(decoder: Decoder, seed: int, epoch: int) -> None:
-    """Let what is dropped depend on seed and epoch alone, not on the epochs run before."""
-    rng = np.random.default_rng([seed, epoch])
-    for layer in decoder._flatten_layers():
+def _reseed(layers: Iterable[keras.Layer], rng: np.random.Generator) -> None:
+    for layer in layers:
         for generator in getattr(layer, "_seed_generators", []):
             drawn = rng.integers(0, 2**31, generator.state.shape)
             generator.state.assign(drawn.astype(generator.state.dtype))

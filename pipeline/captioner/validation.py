@@ -2,8 +2,10 @@
 
 import numpy as np
 
+from pipeline.backend import jit
 from pipeline.captioner.batches import Batches, Split, ahead
 from pipeline.captioner.captioner import Captioner, SearchSettings
+from pipeline.captioner.objective import PLAIN, Objective, crossentropy
 from pipeline.evaluation.cider import CiderD
 
 
@@ -28,7 +30,7 @@ class Validation:
     """Scores a captioner on the validation split.
 
     Args:
-        captioner: its decoder compiled with the loss that is told.
+        captioner: its decoder with the weights to be judged.
         val: the split.
         batch_size: captions a step of the loss.
         max_words: bound on the captions decoded.
@@ -36,15 +38,17 @@ class Validation:
 
     def __init__(self, captioner: Captioner, val: Split, batch_size: int, max_words: int) -> None:
         self.captioner, self.val = captioner, val
+        self.teacher = Objective(captioner.decoder, PLAIN)
+        self.teacher.compile(loss=crossentropy(), jit_compile=jit())
         self.batches = Batches(val.captions, val.features, batch_size, seed=0)
-        self.search = SearchSettings(beam_width=1, length_penalty=0.0, max_words=max_words)
+        self.search = SearchSettings.plain(beam_width=1, length_penalty=0.0, max_words=max_words)
         self.scorer = CiderD(val.references)
 
     def metrics(self) -> dict[str, float]:
         """Tell the teacher-forced loss, in nats a word, and CIDEr-D of greedy captions."""
         loss = Mean()
         for inputs, targets, weights in ahead(self.batches):
-            logs = self.captioner.decoder.test_on_batch(inputs, targets, weights, return_dict=True)
+            logs = self.teacher.test_on_batch(inputs, targets, weights, return_dict=True)
             loss.add(float(logs["loss"]), float(weights.sum()))
         best = self.captioner.caption(self.val.features, self.search)
         cider = self.scorer.score([captions[0].words for captions in best])

@@ -95,7 +95,7 @@ def _search(
     searcher: Searcher, split: Split, pair: Pair, max_words: int
 ) -> Mapping[str, Candidates]:
     width, penalty = pair
-    settings = SearchSettings(beam_width=width, length_penalty=penalty, max_words=max_words)
+    settings = SearchSettings.plain(beam_width=width, length_penalty=penalty, max_words=max_words)
     found = searcher.caption(split.ids, settings)
     log.info("sweep: beam width %d, length penalty %g: %d pictures", width, penalty, len(found))
     return found

@@ -12,19 +12,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from pydantic import Field
-
 from pipeline.errors import InputError
 from pipeline.files import write_json
-from pipeline.params import Settings
 from pipeline.text.marks import END, MARKS, PAD, START, UNKNOWN
 from pipeline.text.nltk_parts import FreqDist
-
-
-class VocabularySettings(Settings):
-    """Section `vocabulary` of params.yaml."""
-
-    min_count: int = Field(ge=1)  # words seen less often in training captions become unknown
 
 
 @dataclass(frozen=True)

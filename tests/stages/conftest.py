@@ -21,7 +21,10 @@ COLOURS = {"red": (220, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 220)}
 PLACES = {"left": 2, "right": 18}
 SETTINGS: dict[str, dict[str, Any]] = {
     "clean": {"min_words": 2, "max_words": 20, "max_dropped": 0.05},
-    "vocabulary": {"min_count": 2},
+    "vocabulary": {
+        "min_count": 2,
+        "embeddings": {"file": None, "folder": "", "format": "auto", "seed": 1},
+    },
     "encoder": {
         "network": "compact",
         "weights": "train",
@@ -55,10 +58,21 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "clip_norm": 5.0,
         "max_words": 8,
         "seed": 1,
+        "word_vectors": "random", "tie_weights": False, "layer_norm": False,
+        "variational_dropout": False, "accumulate": 1, "schedule": "cosine", "plateau": 1,
+        "label_smoothing": 0.0, "scheduled_sampling": 0.0, "attention_penalty": 0.0, "ema": 0.0,
+        "precision": "float32",
+        "self_critical": {
+            "epochs": 0, "patience": 2, "baseline": "mean", "samples": 3, "pictures": 4,
+            "learning_rate": 0.001, "clip_norm": 1.0, "max_words": 8,
+        },
     },
     "evaluate": {
         "split": "test", "coco_splits": ["val", "test"], "spice": None,
-        "beam_width": 2, "length_penalty": 0.9, "max_words": 8,
+        "method": "beam", "beam_width": 2, "length_penalty": 0.9, "max_words": 8,
+        "min_words": 0, "block_ngrams": 0, "forbidden_words": [], "required_words": [],
+        "diverse": {"groups": 2, "strength": 0.5},
+        "sampling": {"top_p": 0.9, "temperature": 1.0, "samples": 5, "seed": 1},
     },
 }  # fmt: skip
 
@@ -181,7 +195,8 @@ def cleaned(tiny: Tiny) -> Tiny:
 @pytest.fixture(scope="session")
 def counted(cleaned: Tiny) -> Tiny:
     tiny = cleaned
-    done(tiny.run("vocabulary", tiny.images, tiny.captions, tiny.data / "vocabulary"))
+    vectors, out = tiny.data / "vectors", tiny.data / "vocabulary"
+    done(tiny.run("vocabulary", tiny.images, tiny.captions, vectors, out))
     return tiny
 
 
@@ -205,8 +220,8 @@ def featured(encoded: Tiny) -> Tiny:
 def train_inputs(featured: Tiny, counted: Tiny) -> tuple[Path, ...]:
     """What `train` is given, but for where to write."""
     data = featured.data
-    words = data / "vocabulary" / "vocabulary.json"
-    return featured.images, featured.captions, words, data / "encoder", data / "features"
+    words = data / "vocabulary" / "vocabulary.json", data / "vocabulary" / "embeddings.npy"
+    return featured.images, featured.captions, *words, data / "encoder", data / "features"
 
 
 @pytest.fixture(scope="session")

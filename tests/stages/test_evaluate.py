@@ -246,6 +246,9 @@ def test_a_metric_that_cannot_run_is_told_and_all_else_is_the_same(trained, eval
         ({"beam_width": 0}, "evaluate.beam_width"),
         ({"length_penalty": -1.0}, "evaluate.length_penalty"),
         ({"coco_splits": ["dev"]}, "evaluate.coco_splits"),
+        ({"min_words": 9}, "evaluate.min_words"),
+        ({"method": "diverse", "beam_width": 3}, "evaluate.diverse"),
+        ({"required_words": ["unicorn"]}, "required_words"),
     ],
 )
 def test_wrong_settings_are_one_line(trained, one_line, tmp_path, changes, told):

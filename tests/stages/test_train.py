@@ -9,8 +9,11 @@ import pytest
 
 from pipeline.captioner import bundle
 from pipeline.captioner.captioner import SearchSettings
+from pipeline.errors import InputError
 from pipeline.images.encoder import Encoder
 from pipeline.images.shards import open_shards, read_manifest
+from stages.train import KEPT
+from tests.stages.conftest import SETTINGS
 
 
 def test_the_bundle_the_metrics_and_the_curves_are_written(trained):
@@ -27,13 +30,45 @@ def test_the_bundle_the_metrics_and_the_curves_are_written(trained):
         assert len(curve) == 3
 
 
-def test_the_checkpoint_is_gone_when_the_bundle_is_there(trained):
-    assert list((trained.data / "cache" / "train").iterdir()) == []
+def test_the_finished_checkpoint_stays_to_begin_from(trained):
+    [checkpoint] = (trained.data / "cache" / "train").iterdir()
+    assert len(json.loads((checkpoint / "history.json").read_text())["epochs"]) == 2
+
+
+def test_of_finished_checkpoints_the_newest_stay(trained, train_inputs, tmp_path):
+    folder = trained.data / "cache" / "train"
+    before = set(folder.iterdir())
+    try:
+        for seed in range(KEPT + 1):
+            result = trained.run("train", *train_inputs, tmp_path, epochs=1, seed=10 + seed)
+            assert result.code == 0, result.err
+        assert len(set(folder.iterdir()) - before) == KEPT
+    finally:
+        shutil.rmtree(folder)
 
 
 def test_the_same_seed_gives_the_same_bytes(trained, train_inputs, content, tmp_path):
+    shutil.rmtree(trained.data / "cache" / "train", ignore_errors=True)  # trained anew
     assert trained.run("train", *train_inputs, tmp_path).code == 0
     assert content(tmp_path) == content(trained.data / "train")
+
+
+def test_self_critical_training_begins_from_what_was_trained(trained, train_inputs, tmp_path):
+    assert trained.run("train", *train_inputs, tmp_path / "before").code == 0
+    further = {**SETTINGS["train"]["self_critical"], "epochs": 1}
+    result = trained.run("train", *train_inputs, tmp_path / "after", self_critical=further)
+    assert result.code == 0, result.err
+    [line] = [line for line in result.err.splitlines() if line.startswith("train: ")]
+    assert "loss" not in line  # cross-entropy is not paid again
+    before, after = (
+        json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("before", "after")
+    )
+    assert {name: after[name] for name in before} == before
+    assert after["self_critical"]["epochs"] == 1
+    rewards = tmp_path / "after" / "curves" / "plots" / "metrics" / "reward.tsv"
+    assert len(rewards.read_text().splitlines()) == 2
+    left = [path.name for path in (trained.data / "cache" / "train").iterdir()]
+    assert not [name for name in left if "self-critical" in name]
 
 
 @pytest.mark.parametrize(
@@ -43,7 +78,17 @@ def test_the_same_seed_gives_the_same_bytes(trained, train_inputs, content, tmp_
         ({"decoder": "attention"}, "train.decoder: attention needs a grid"),
         ({"dropout": 1.0}, "train.dropout"),
         ({"learning_rate": "1e-3"}, "write 0.001"),
+        (
+            {
+                "precision": "mixed_float16",
+                "self_critical": {**SETTINGS["train"]["self_critical"], "epochs": 1},
+            },
+            "self-critical training: expected train.precision",
+        ),
         ({"lerning_rate": 0.1}, "train.lerning_rate is not a setting"),
+        ({"label_smoothing": 1.0}, "train.label_smoothing"),
+        ({"attention_penalty": 0.5}, "train.attention_penalty: expected 0"),
+        ({"word_vectors": "frozen"}, "Set vocabulary.embeddings.file, or train.word_vectors"),
     ],
 )
 def test_wrong_settings_are_one_line(featured, train_inputs, one_line, tmp_path, changes, told):
@@ -53,12 +98,12 @@ def test_wrong_settings_are_one_line(featured, train_inputs, one_line, tmp_path,
 
 
 def test_features_of_another_encoder_are_one_line(featured, train_inputs, one_line, tmp_path):
-    images, captions, words, encoder, features = train_inputs
+    images, captions, words, vectors, encoder, features = train_inputs
     other = shutil.copytree(encoder, tmp_path / "encoder")
     spec = json.loads((other / "encoder.json").read_text())
     (other / "encoder.json").write_text(json.dumps({**spec, "fingerprint": "0" * 64}))
     out = tmp_path / "out"
-    result = featured.run("train", images, captions, words, other, features, out)
+    result = featured.run("train", images, captions, words, vectors, other, features, out)
     assert "expected features of the encoder 000000000000" in one_line(result)
     assert not out.exists()
 
@@ -73,13 +118,14 @@ def test_a_split_without_pictures_is_one_line(
 
 
 def test_pictures_without_features_are_one_line(featured, train_inputs, one_line, tmp_path):
-    images, captions, words, encoder, _ = train_inputs
+    images, captions, words, vectors, encoder, _ = train_inputs
     known = featured.data / "few"
     few = tmp_path / "few.parquet"
     table = pq.read_table(images)
     pq.write_table(table.slice(0, 20), few)
     assert featured.run("features", featured.raw, few, encoder, known).code == 0
-    result = featured.run("train", images, captions, words, encoder, known, tmp_path / "out")
+    inputs = images, captions, words, vectors, encoder, known
+    result = featured.run("train", *inputs, tmp_path / "out")
     assert "without features. Run `dvc repro`" in one_line(result)
 
 
@@ -109,6 +155,65 @@ def test_a_decoder_that_attends_is_trained_from_grids_to_captions(
     assert told.code == 0, told.err
     reader = open_shards(gridded[-1], description.encoder)
     grid = reader.rows(np.array([reader.row_of()["test-03"]]))
-    search = SearchSettings(beam_width=3, length_penalty=1.0, max_words=20)
+    search = SearchSettings.plain(beam_width=3, length_penalty=1.0, max_words=20)
     [found] = bundle.load_captioner(folder).caption(grid, search)
     assert told.out == f"{picture}\t{found[0].text}\n"
+
+
+def test_pretrained_word_vectors_are_begun_with_and_part_of_what_names_a_training(
+    featured, train_inputs, one_line, content, tmp_path
+):
+    *others, _, encoder, features = train_inputs
+    outputs = {}
+    for seed in (1, 2):
+        vectors = tmp_path / f"{seed}.npy"
+        np.save(vectors, np.random.default_rng(seed).normal(size=(15, 6)).astype("float32"))
+        inputs = *others, vectors, encoder, features
+        for kind in ("frozen", "trained"):
+            out = tmp_path / f"{kind}-{seed}"
+            result = featured.run("train", *inputs, out, word_vectors=kind, epochs=1)
+            assert result.code == 0, result.err
+            decoder = bundle.load_captioner(out / "bundle").decoder
+            found = np.asarray(decoder.embed.embeddings)
+            assert np.allclose(found, np.load(vectors)) == (kind == "frozen")
+            outputs[kind, seed] = found
+    assert not np.allclose(outputs["trained", 1], outputs["trained", 2], atol=0.5)
+    wide = tmp_path / "wide.npy"
+    np.save(wide, np.zeros((15, 7), "float32"))
+    inputs = *others, wide, encoder, features
+    result = featured.run("train", *inputs, tmp_path / "out", word_vectors="frozen")
+    assert "train.embedding = 6" in one_line(result)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_killed_training_does_not_continue_with_other_word_vectors(
+    featured, train_inputs, tmp_path, monkeypatch
+):
+    *others, _, encoder, features = train_inputs
+    folders = []
+
+    def told(captioner, train, val, settings, checkpoint, on_epoch):
+        folders.append(checkpoint)
+        raise InputError("killed")
+
+    monkeypatch.setattr("pipeline.captioner.training.fit", told)
+    for seed in (1, 2, 1):
+        vectors = tmp_path / "vectors.npy"
+        np.save(vectors, np.random.default_rng(seed).normal(size=(15, 6)).astype("float32"))
+        inputs = *others, vectors, encoder, features
+        featured.run("train", *inputs, tmp_path / "out", word_vectors="trained")
+    assert folders[0] == folders[2] != folders[1]
+
+
+def test_all_settings_together_train_to_a_bundle_that_captions(
+    featured, gridded, command, tmp_path
+):
+    result = featured.run(
+        "train", *gridded, tmp_path / "train", decoder="attention", tie_weights=True,
+        layer_norm=True, variational_dropout=True, accumulate=2, schedule="plateau",
+        label_smoothing=0.1, scheduled_sampling=0.5, attention_penalty=0.5, ema=0.5,
+        precision="mixed_bfloat16",
+    )  # fmt: skip
+    assert result.code == 0, result.err
+    told = command("caption", featured.raw / "test-03.png", "--bundle", tmp_path / "train/bundle")
+    assert told.code == 0, told.err

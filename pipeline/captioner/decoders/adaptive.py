@@ -48,7 +48,7 @@ class Adaptive(GridDecoder):
         """See `GridDecoder.attend_all`."""
         features, tokens = inputs
         hidden, cell, picture = self.start(features)
-        words = self.dropout(self.embed(tokens), training=training)  # (b, t) -> (b, t, e)
+        words = self.read_words(tokens, training)  # (b, t) -> (b, t, e)
         picture = ops.broadcast_to(picture[:, None], ops.shape(words))  # (b, t, e)
         read = ops.concatenate([words, picture], axis=-1)  # (b, t, 2e)
         after, cells = over_words(self._advance, (hidden, cell), self.from_word(read))
@@ -68,7 +68,7 @@ class Adaptive(GridDecoder):
     ) -> tuple[Tensor, State, Tensor]:
         """See `GridDecoder.attend_step`."""
         before, cell, picture = state
-        read = ops.concatenate([self.embed(tokens), picture], axis=-1)  # (b * k, 2e)
+        read = ops.concatenate([self.read_words(tokens), picture], axis=-1)  # (b * k, 2e)
         after, cell = self._advance((before, cell), self.from_word(read))
         sentinel = self._sentinel(read, before, cell)  # (b * k, d)
         seen = self._look(by_picture(after, memory), by_picture(sentinel, memory), memory)

@@ -2,8 +2,8 @@
 
 Xu, Ba, Kiros, Cho, Courville, Salakhutdinov, Zemel and Bengio, "Show, Attend and Tell" (ICML 2015),
 soft attention (sections 3.1.2 and 4.2) with its gate on what is seen; the output layer is the
-"deep" one of equation 7, with the tanh of the authors' code. Of the paper, the penalty that makes
-the weights of a place add up to 1 over the words (equation 14) is left out.
+"deep" one of equation 7, with the tanh of the authors' code. The penalty that makes the weights of
+a place add up to 1 over the words (equation 14) is `train.attention_penalty`.
 """
 
 import keras
@@ -33,7 +33,7 @@ class SoftAttention(GridDecoder):
         """See `GridDecoder.attend_all`."""
         features, tokens = inputs
         memory = self.remember(features, training)
-        words = self.dropout(self.embed(tokens), training=training)  # (b, t) -> (b, t, e)
+        words = self.read_words(tokens, training)  # (b, t) -> (b, t, e)
         nowhere = self.nothing(features, memory[0].shape[1])  # (b, p)
         first = (*self.start(features), self.nothing(features, self.settings.units), nowhere)
         hidden, _, seen, weights = over_words(
@@ -52,7 +52,7 @@ class SoftAttention(GridDecoder):
         self, tokens: Tensor, state: State, memory: Memory
     ) -> tuple[Tensor, State, Tensor]:
         """See `GridDecoder.attend_step`."""
-        word = self.embed(tokens)  # (b * k,) -> (b * k, e)
+        word = self.read_words(tokens)  # (b * k,) -> (b * k, e)
         hidden, cell, seen, weights = self._advance(state, self.from_word(word), memory)
         log_probs = self.log_probabilities(self._output(word, hidden, seen))
         return log_probs, (hidden, cell), weights

@@ -14,7 +14,7 @@ A decoder is used in two ways that must agree, and a test compares them:
 out once and never copied, however many captions of the picture are searched.
 """
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import keras
 import numpy as np
@@ -41,6 +41,36 @@ class DecoderSettings(Settings):
     units: int = Field(ge=1)  # of the LSTM, d
     embedding: int = Field(ge=1)  # width of a word vector
     dropout: float = Field(ge=0, lt=1)  # share of values dropped: picture, words, LSTM output
+    tie_weights: bool  # score words by their own vectors
+    layer_norm: bool  # normalise what the LSTM reads and what words are scored from
+    variational_dropout: bool  # drop the same values at every word of a caption
+
+    @classmethod
+    def plain(cls, **shape: Any) -> Self:
+        """Make settings; what `shape` does not name is off, as in a bundle of version 1."""
+        return cls(**{**PLAIN, **shape})
+
+
+PLAIN = {"tie_weights": False, "layer_norm": False, "variational_dropout": False}
+
+
+class TiedScores(keras.layers.Layer):
+    """Scores words by their own vectors, so that a word is read and said by the same numbers.
+
+    Press and Wolf, "Using the Output Embedding to Improve Language Models" (2017); Inan, Khosravi
+    and Socher, "Tying Word Vectors and Word Classifiers" (2017).
+
+    Args:
+        vocabulary_size: v.
+    """
+
+    def __init__(self, vocabulary_size: int) -> None:
+        super().__init__(dtype="float32", name="scores")
+        self.bias = self.add_weight(shape=(vocabulary_size,), initializer="zeros", name="bias")
+
+    def call(self, outputs: Tensor, vectors: Tensor) -> Tensor:
+        """(..., e) and all word vectors, (v, e) -> logits, float32 (..., v)."""
+        return ops.matmul(outputs, ops.transpose(vectors)) + self.bias
 
 
 class Decoder(keras.Model):
@@ -60,8 +90,32 @@ class Decoder(keras.Model):
         self.vocabulary_size = vocabulary_size
         self.embed = keras.layers.Embedding(vocabulary_size, settings.embedding, name="words")
         self.make_reader()
-        self.to_vocabulary = keras.layers.Dense(vocabulary_size, dtype="float32", name="scores")
+        if settings.tie_weights:
+            self.to_vocabulary = TiedScores(vocabulary_size)
+            if settings.units != settings.embedding:
+                self.to_word_vector = keras.layers.Dense(
+                    settings.embedding, use_bias=False, name="word_vector"
+                )
+        else:
+            self.to_vocabulary = keras.layers.Dense(vocabulary_size, dtype="float32", name="scores")
         self.dropout = keras.layers.Dropout(settings.dropout)
+        if settings.variational_dropout:
+            # Gal and Ghahramani, "A Theoretically Grounded Application of Dropout in Recurrent
+            # Neural Networks" (2016), on what enters and leaves the LSTM. Their mask on its
+            # recurrence is left out: it would turn cuDNN's kernel off.
+            self.word_dropout = keras.layers.Dropout(
+                settings.dropout, noise_shape=(None, 1, None), name="word_dropout"
+            )
+        if settings.layer_norm:
+            # Ba, Kiros and Hinton, "Layer Normalization" (2016), but around the LSTM and not on
+            # the gates inside it: that, too, would turn cuDNN's kernel off.
+            # Fresh word vectors are small: Keras's own epsilon, 0.001, is more than their variance.
+            self.normalise_words = keras.layers.LayerNormalization(
+                epsilon=1e-5, name="words_normalised"
+            )
+            self.normalise_output = keras.layers.LayerNormalization(
+                epsilon=1e-5, name="output_normalised"
+            )
         never = np.zeros(vocabulary_size, "float32")
         never[list(NEVER)] = IMPOSSIBLE
         self.never = never  # (v,)
@@ -108,9 +162,30 @@ class Decoder(keras.Model):
         """
         raise TypeError(f"{type(self).__name__} must define step")
 
-    def scores(self, outputs: Tensor) -> Tensor:
-        """Logits of the next word: (..., d) -> float32 (..., v)."""
-        return self.to_vocabulary(outputs) + self.never
+    def read_words(self, tokens: Tensor, training: bool = False) -> Tensor:
+        """Turn token ids into what the LSTM reads: (b, t) -> (b, t, e), or (b,) -> (b, e)."""
+        words = self.embed(tokens)
+        if self.settings.layer_norm:
+            words = self.normalise_words(words)
+        return self.drop_over_words(words, training) if training else words
+
+    def drop_over_words(self, values: Tensor, training: bool) -> Tensor:
+        """Drop values of (b, t, n) in training: other ones at every word, or the same at all."""
+        layer = self.word_dropout if self.settings.variational_dropout else self.dropout
+        return layer(values, training=training)
+
+    def scores(self, outputs: Tensor, training: bool = False) -> Tensor:
+        """Logits of the next word: (..., d) -> float32 (..., v); in training (b, t, d)."""
+        if self.settings.layer_norm:
+            outputs = self.normalise_output(outputs)
+        if training:
+            outputs = self.drop_over_words(outputs, training)
+        if not self.settings.tie_weights:
+            return self.to_vocabulary(outputs) + self.never
+        if self.settings.units != self.settings.embedding:
+            outputs = self.to_word_vector(outputs)  # (..., d) -> (..., e)
+        vectors = ops.convert_to_tensor(self.embed.embeddings)
+        return self.to_vocabulary(outputs, vectors) + self.never
 
     def log_probabilities(self, outputs: Tensor) -> Tensor:
         """Log-probabilities of the next word: (b, d) -> float32 (b, v)."""
@@ -128,6 +203,16 @@ class Decoder(keras.Model):
         smoothed = np.maximum(counts.astype("float64"), 1.0)
         smoothed[list(NEVER)] = 1.0  # their logits are out anyway
         self.to_vocabulary.bias.assign(np.log(smoothed / smoothed.sum()).astype("float32"))
+
+    def start_word_vectors(self, matrix: np.ndarray, trainable: bool) -> None:
+        """Begin with word vectors that were learned elsewhere; to be called before `compile`.
+
+        Args:
+            matrix: of every id of the vocabulary, (v, e).
+            trainable: whether training changes them.
+        """
+        self.embed.embeddings.assign(matrix.astype("float32"))
+        self.embed.trainable = trainable
 
 
 def pooled(features: Tensor) -> Tensor:

@@ -1,5 +1,10 @@
 """Find a decoder by its name and build it, weights included."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+import keras
 import numpy as np
 
 from pipeline.captioner.decoders.adaptive import Adaptive
@@ -12,6 +17,7 @@ from pipeline.captioner.decoders.merge import Merge
 from pipeline.captioner.decoders.top_down import TopDown
 from pipeline.errors import InputError
 
+Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]  # as Keras names them
 DECODERS: dict[str, type[Decoder]] = {
     "inject": Inject,
     "inject_pre": InjectPre,
@@ -24,7 +30,10 @@ DECODERS: dict[str, type[Decoder]] = {
 
 
 def build(
-    settings: DecoderSettings, vocabulary_size: int, feature_shape: tuple[int, ...]
+    settings: DecoderSettings,
+    vocabulary_size: int,
+    feature_shape: tuple[int, ...],
+    precision: Precision = "float32",
 ) -> Decoder:
     """Build a decoder with fresh weights.
 
@@ -32,6 +41,7 @@ def build(
         settings: which one, and its shape.
         vocabulary_size: v, the four marks counted in.
         feature_shape: of one picture, (f,), or (h, w, f) for a grid.
+        precision: that it computes in; its weights and its scores are float32 always.
 
     Raises:
         InputError: the decoder attends to a grid, and the features have none.
@@ -42,8 +52,20 @@ def build(
             f"train.decoder: {settings.decoder} needs a grid. Received: features of shape "
             f"{feature_shape}. Set features.pooling: grid, or train.decoder: inject"
         )
-    decoder = kind(settings, vocabulary_size)
+    with _policy(precision):
+        decoder = kind(settings, vocabulary_size)
     decoder.feature_shape = tuple(feature_shape)
     features = np.zeros((1, *feature_shape), "float32")
     decoder((features, np.ones((1, 2), "int32")))  # one call makes the weights
     return decoder
+
+
+@contextmanager
+def _policy(precision: Precision) -> Iterator[None]:
+    """Let layers that are made meanwhile compute in a precision."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)

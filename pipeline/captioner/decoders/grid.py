@@ -99,8 +99,14 @@ class GridDecoder(Decoder):
 
     def call(self, inputs: tuple[Tensor, Tensor], training: bool = False) -> Tensor:
         """See `Decoder.call`."""
-        outputs, _ = self.attend_all(inputs, training)
-        return self.scores(self.dropout(outputs, training=training))  # (b, t, v)
+        return self.score_and_look(inputs, training)[0]
+
+    def score_and_look(
+        self, inputs: tuple[Tensor, Tensor], training: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """Score each next word as `call` does, (b, t, v), and tell the weights of `attend_all`."""
+        outputs, weights = self.attend_all(inputs, training)
+        return self.scores(outputs, training), weights
 
     def step(self, tokens: Tensor, state: State, memory: Memory = ()) -> tuple[Tensor, State]:
         """See `Decoder.step`."""

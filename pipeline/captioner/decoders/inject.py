@@ -26,9 +26,9 @@ class Inject(Decoder):
         """See `Decoder.call`."""
         features, tokens = inputs
         state = list(self._picture(features, training))
-        words = self.dropout(self.embed(tokens), training=training)  # (b, t) -> (b, t, e)
+        words = self.read_words(tokens, training)  # (b, t) -> (b, t, e)
         outputs, _, _ = self.lstm(words, initial_state=state)  # (b, t, d)
-        return self.scores(self.dropout(outputs, training=training))  # (b, t, v)
+        return self.scores(outputs, training)  # (b, t, v)
 
     def start(self, features: Tensor) -> State:
         """See `Decoder.start`."""
@@ -36,7 +36,7 @@ class Inject(Decoder):
 
     def step(self, tokens: Tensor, state: State, memory: Memory = ()) -> tuple[Tensor, State]:
         """See `Decoder.step`."""
-        output, new = self.lstm.cell(self.embed(tokens), list(state))  # (b,) -> (b, d)
+        output, new = self.lstm.cell(self.read_words(tokens), list(state))  # (b,) -> (b, d)
         return self.log_probabilities(output), tuple(new)
 
     def _picture(self, features: Tensor, training: bool) -> State:

@@ -26,10 +26,10 @@ class InjectPar(Decoder):
         """See `Decoder.call`."""
         features, tokens = inputs
         picture = self._picture(features, training)[:, None]  # (b, 1, e)
-        words = self.dropout(self.embed(tokens), training=training)  # (b, t) -> (b, t, e)
+        words = self.read_words(tokens, training)  # (b, t) -> (b, t, e)
         picture = ops.broadcast_to(picture, ops.shape(words))  # (b, t, e)
         outputs, _, _ = self.lstm(ops.concatenate([words, picture], axis=-1))  # (b, t, d)
-        return self.scores(self.dropout(outputs, training=training))  # (b, t, v)
+        return self.scores(outputs, training)  # (b, t, v)
 
     def start(self, features: Tensor) -> State:
         """See `Decoder.start`."""
@@ -40,7 +40,7 @@ class InjectPar(Decoder):
     def step(self, tokens: Tensor, state: State, memory: Memory = ()) -> tuple[Tensor, State]:
         """See `Decoder.step`."""
         hidden, cell, picture = state
-        read = ops.concatenate([self.embed(tokens), picture], axis=-1)  # (b, 2e)
+        read = ops.concatenate([self.read_words(tokens), picture], axis=-1)  # (b, 2e)
         output, (hidden, cell) = self.lstm.cell(read, [hidden, cell])
         return self.log_probabilities(output), (hidden, cell, picture)
 

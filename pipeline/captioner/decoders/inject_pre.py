@@ -25,9 +25,9 @@ class InjectPre(Decoder):
         """See `Decoder.call`."""
         features, tokens = inputs
         picture = self._picture(features, training)[:, None]  # (b, 1, e)
-        words = self.dropout(self.embed(tokens), training=training)  # (b, t) -> (b, t, e)
+        words = self.read_words(tokens, training)  # (b, t) -> (b, t, e)
         outputs, _, _ = self.lstm(ops.concatenate([picture, words], axis=1))  # (b, 1 + t, d)
-        return self.scores(self.dropout(outputs[:, 1:], training=training))  # (b, t, v)
+        return self.scores(outputs[:, 1:], training)  # (b, t, v)
 
     def start(self, features: Tensor) -> State:
         """See `Decoder.start`."""
@@ -38,7 +38,7 @@ class InjectPre(Decoder):
 
     def step(self, tokens: Tensor, state: State, memory: Memory = ()) -> tuple[Tensor, State]:
         """See `Decoder.step`."""
-        output, new = self.lstm.cell(self.embed(tokens), list(state))  # (b,) -> (b, d)
+        output, new = self.lstm.cell(self.read_words(tokens), list(state))  # (b,) -> (b, d)
         return self.log_probabilities(output), tuple(new)
 
     def _picture(self, features: Tensor, training: bool) -> Tensor:

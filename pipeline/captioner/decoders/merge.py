@@ -25,11 +25,11 @@ class Merge(Decoder):
         """See `Decoder.call`."""
         features, tokens = inputs
         picture = self._picture(features, training)[:, None]  # (b, 1, d)
-        words = self.dropout(self.embed(tokens), training=training)  # (b, t) -> (b, t, e)
+        words = self.read_words(tokens, training)  # (b, t) -> (b, t, e)
         outputs, _, _ = self.lstm(words)  # (b, t, d)
         picture = ops.broadcast_to(picture, ops.shape(outputs))  # (b, t, d)
-        joined = self._join(self.dropout(outputs, training=training), picture)
-        return self.scores(self.dropout(joined, training=training))  # (b, t, v)
+        joined = self._join(self.drop_over_words(outputs, training), picture)
+        return self.scores(joined, training)  # (b, t, v)
 
     def start(self, features: Tensor) -> State:
         """See `Decoder.start`."""
@@ -39,7 +39,7 @@ class Merge(Decoder):
     def step(self, tokens: Tensor, state: State, memory: Memory = ()) -> tuple[Tensor, State]:
         """See `Decoder.step`."""
         hidden, cell, picture = state
-        output, (hidden, cell) = self.lstm.cell(self.embed(tokens), [hidden, cell])
+        output, (hidden, cell) = self.lstm.cell(self.read_words(tokens), [hidden, cell])
         return self.log_probabilities(self._join(output, picture)), (hidden, cell, picture)
 
     def _picture(self, features: Tensor, training: bool) -> Tensor:

@@ -40,7 +40,7 @@ class TopDown(GridDecoder):
         """See `GridDecoder.attend_all`."""
         features, tokens = inputs
         memory = self.remember(features, training)
-        words = self.dropout(self.embed(tokens), training=training)  # (b, t) -> (b, t, e)
+        words = self.read_words(tokens, training)  # (b, t) -> (b, t, e)
         nowhere = self.nothing(features, memory[0].shape[1])  # (b, p)
         *_, spoken, _, weights = over_words(
             lambda state, word: self._advance(state[:4], word, memory),
@@ -63,7 +63,7 @@ class TopDown(GridDecoder):
         self, tokens: Tensor, state: State, memory: Memory
     ) -> tuple[Tensor, State, Tensor]:
         """See `GridDecoder.attend_step`."""
-        words = by_picture(self.embed(tokens), memory)  # (b * k,) -> (b, k, e)
+        words = by_picture(self.read_words(tokens), memory)  # (b * k,) -> (b, k, e)
         gates = by_caption(self._read(words, memory))  # (b * k, 4d)
         *new, weights = self._advance(state, gates, memory)
         return self.log_probabilities(new[2]), tuple(new), weights

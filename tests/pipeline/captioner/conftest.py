@@ -28,6 +28,18 @@ SETTINGS = {
     "clip_norm": 5.0,
     "max_words": 9,
     "seed": 1,
+    "word_vectors": "random",
+    "tie_weights": False,
+    "layer_norm": False,
+    "variational_dropout": False,
+    "accumulate": 1,
+    "schedule": "cosine",
+    "plateau": 1,
+    "label_smoothing": 0.0,
+    "scheduled_sampling": 0.0,
+    "attention_penalty": 0.0,
+    "ema": 0.0,
+    "precision": "float32",
 }
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,11 @@ from pipeline.captioner import bundle
 from pipeline.captioner.captioner import Captioner, SearchSettings
 from pipeline.captioner.decoders.find import DECODERS, build
 from pipeline.errors import InputError
+from pipeline.images.decode import read_square
+from pipeline.images.encoder import Encoder
 
-SEARCH = SearchSettings(beam_width=2, length_penalty=0.9, max_words=5)
+FIRST = Path(__file__).parents[2] / "fixtures" / "bundle-v1"
+SEARCH = SearchSettings.plain(beam_width=2, length_penalty=0.9, max_words=5)
 FILES = [
     "bundle.json",
     "decoder.weights.h5",
@@ -119,7 +123,9 @@ def described(folder: Path, **changes: object) -> Path:
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"version": 2}, "expected a bundle of version 1. Received: 2"),
+        ({"version": 3}, "expected a bundle of version 2 or older. Received: 3"),
+        ({"version": 0}, "expected a bundle of version 2 or older. Received: 0"),
+        ({"version": 1, "decoder": ["inject"]}, "decoder"),
         ({"version": "one"}, "version"),
         ({"code": "import os"}, "code"),
         ({"decoder": {"decoder": "inject"}}, "decoder.units"),
@@ -143,3 +149,35 @@ def test_a_folder_that_is_none_is_refused(tmp_path):
     for folder in (tmp_path, tmp_path / "absent", tmp_path / "file"):
         with pytest.raises(InputError, match="this is no bundle"):
             bundle.load_captioner(folder)
+
+
+@pytest.mark.parametrize("name", ["inject", "adaptive"])
+def test_a_bundle_of_the_first_version_still_loads_and_captions_as_then(name, tmp_path):
+    with zipfile.ZipFile(FIRST / f"{name}.zip") as archive:
+        archive.extractall(tmp_path)
+    assert json.loads((tmp_path / "bundle.json").read_text())["version"] == 1
+    captioner = bundle.load_captioner(tmp_path)
+    pooling = "grid" if captioner.attends else "average"
+    encoder = Encoder.load(tmp_path / bundle.ENCODER, pooling=pooling)
+    assert encoder.identity == bundle.read_description(tmp_path).encoder
+    search = SearchSettings.plain(beam_width=2, length_penalty=0.5, max_words=8)
+    for picture, (text, log_prob) in json.loads((FIRST / "captions.json").read_text())[
+        name
+    ].items():
+        pixels = read_square(FIRST / f"{picture}.png", encoder.spec.side, max_pixels=10_000)
+        [[best, *_]] = captioner.caption(encoder.encode(pixels[None]), search)
+        assert best.text == text
+        assert best.log_prob == pytest.approx(log_prob, abs=2e-3)
+
+
+def test_a_decoder_with_all_there_is_comes_back(vocabulary, train_settings, parts, tmp_path):
+    settings = train_settings(tie_weights=True, layer_norm=True, variational_dropout=True)
+    made = build(settings, len(vocabulary), (5,), "mixed_bfloat16")
+    rng = np.random.default_rng(1)
+    made.set_weights([rng.normal(0, 1, weight.shape) for weight in made.get_weights()])
+    loaded = bundle.load_captioner(save(tmp_path / "bundle", made, parts)).decoder
+    assert loaded.compute_dtype == "float32"
+    for one, other in zip(made.get_weights(), loaded.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    for name in ("tie_weights", "layer_norm", "variational_dropout"):
+        assert getattr(loaded.settings, name)

@@ -9,12 +9,12 @@ from pipeline.captioner.decoders.base import DecoderSettings
 from pipeline.captioner.decoders.find import DECODERS, build
 from pipeline.errors import InputError
 
-BEAM = SearchSettings(beam_width=3, length_penalty=0.9, max_words=4)
+BEAM = SearchSettings.plain(beam_width=3, length_penalty=0.9, max_words=4)
 
 
 @pytest.fixture(scope="module")
 def captioner(vocabulary) -> Captioner:
-    shape = DecoderSettings(decoder="inject", units=8, embedding=6, dropout=0.0)
+    shape = DecoderSettings.plain(decoder="inject", units=8, embedding=6, dropout=0.0)
     decoder = build(shape, len(vocabulary), (5,))
     rng = np.random.default_rng(1)
     decoder.set_weights([rng.normal(0, 1, weight.shape) for weight in decoder.get_weights()])
@@ -42,7 +42,7 @@ def test_each_picture_gets_its_best_captions_best_first(captioner, features):
 
 
 def test_greedy_finds_one(captioner, features):
-    greedy = SearchSettings(beam_width=1, length_penalty=0.9, max_words=4)
+    greedy = SearchSettings.plain(beam_width=1, length_penalty=0.9, max_words=4)
     assert [len(captions) for captions in captioner.caption(features, greedy)] == [1] * 5
 
 
@@ -62,9 +62,9 @@ def test_more_pictures_than_are_searched_at_once(captioner, features, monkeypatc
 
 
 def test_places_that_the_search_leaves_empty_are_left_out(vocabulary):
-    shape = DecoderSettings(decoder="merge", units=2, embedding=2, dropout=0.0)
+    shape = DecoderSettings.plain(decoder="merge", units=2, embedding=2, dropout=0.0)
     captioner = Captioner(build(shape, 5, (5,)), vocabulary)  # END and one word: 3 captions
-    wide = SearchSettings(beam_width=8, length_penalty=2.0, max_words=2)
+    wide = SearchSettings.plain(beam_width=8, length_penalty=2.0, max_words=2)
     [found] = captioner.caption(np.ones((1, 5)), wide)
     assert sorted(len(caption.words) for caption in found) == [0, 1, 2]
 
@@ -85,7 +85,7 @@ GRID_DECODERS = sorted(name for name, kind in DECODERS.items() if kind.needs_gri
 
 @pytest.fixture(scope="module", params=GRID_DECODERS)
 def attentive(request, vocabulary) -> Captioner:
-    shape = DecoderSettings(decoder=request.param, units=8, embedding=6, dropout=0.0)
+    shape = DecoderSettings.plain(decoder=request.param, units=8, embedding=6, dropout=0.0)
     decoder = build(shape, len(vocabulary), (3, 2, 5))
     rng = np.random.default_rng(1)
     decoder.set_weights([rng.normal(0, 1, weight.shape) for weight in decoder.get_weights()])
@@ -111,7 +111,7 @@ def test_a_beam_over_grids_scores_captions_as_they_are_scored_all_at_once(attent
 def test_a_wide_beam_over_grids_is_exhaustive(attentive, grids):
     """Every caption of up to one word is found, with its score by teacher forcing."""
     words = attentive.vocabulary.words[4:]
-    wide = SearchSettings(beam_width=len(words) + 1, length_penalty=0.0, max_words=1)
+    wide = SearchSettings.plain(beam_width=len(words) + 1, length_penalty=0.0, max_words=1)
     [found] = attentive.caption(grids[:1], wide)
     assert {caption.words for caption in found} == {(), *((word,) for word in words)}
 
@@ -128,9 +128,94 @@ def test_looks_are_maps_of_the_grid_for_each_word(attentive, grids):
     np.testing.assert_allclose(again.maps[:2], looks[0].maps[:2], atol=1e-5)
 
 
+def changed(**changes) -> SearchSettings:
+    return SearchSettings.model_validate({**BEAM.model_dump(), **changes})
+
+
+SAMPLING = {"top_p": 0.9, "temperature": 2.0, "samples": 6, "seed": 1}
+SAMPLE = changed(method="sample", sampling=SAMPLING)
+DIVERSE = changed(method="diverse", diverse={"groups": 3, "strength": 5.0})
+
+
+def scored(captioner, picture, words) -> float:
+    """Log-probability of a caption, all its words at once."""
+    tokens = np.array([captioner.vocabulary.encode(words)], "int32")
+    log_probs = ops.log_softmax(captioner.decoder((picture[None], tokens[:, :-1])))[0]
+    rows = ops.convert_to_numpy(log_probs)[np.arange(tokens.shape[1] - 1), tokens[0, 1:]]
+    return float(rows.sum())
+
+
 @pytest.mark.parametrize(
-    "wrong", [{"beam_width": 0}, {"beam_width": 101}, {"length_penalty": -0.1}, {"max_words": 0}]
+    "settings",
+    [
+        SAMPLE,
+        DIVERSE,
+        changed(required_words=["dog|cats", "boat"]),
+        changed(min_words=3, block_ngrams=1, forbidden_words=["a", "the"]),
+    ],
+    ids=["sample", "diverse", "required", "constraints"],
 )
-def test_settings_out_of_range_are_refused(wrong):
-    with pytest.raises(ValueError, match=next(iter(wrong))):
-        SearchSettings(**{**BEAM.model_dump(), **wrong})
+def test_log_probabilities_are_the_model_s_own_however_it_is_searched(
+    captioner, features, settings
+):
+    for picture, captions in zip(features, captioner.caption(features, settings), strict=True):
+        scores = [caption.score for caption in captions]
+        assert scores == sorted(scores, reverse=True)
+        assert len({caption.words for caption in captions}) == len(captions)
+        for caption in captions:
+            expected = scored(captioner, picture, caption.words)
+            assert caption.log_prob == pytest.approx(expected, abs=1e-3)
+            length = (len(caption.words) + 1) ** 0.9
+            assert caption.score == pytest.approx(caption.log_prob / length, rel=1e-4)
+
+
+def test_samples_are_of_the_seed_and_the_picture_alone(captioner, features, monkeypatch):
+    found = captioner.caption(features, SAMPLE)
+    assert captioner.caption(features, SAMPLE) == found
+    other = captioner.caption(features, changed(method="sample", sampling={**SAMPLING, "seed": 2}))
+    assert other != found
+    again = [
+        [one.words for one in captions] for captions in captioner.caption(features[3:], SAMPLE)
+    ]
+    assert again == [[one.words for one in captions] for captions in found[3:]]
+    monkeypatch.setattr("pipeline.captioner.captioner.PICTURES_AT_ONCE", 2)
+    split = captioner.caption(features, SAMPLE)
+    assert [captions[0].words for captions in split] == [captions[0].words for captions in found]
+
+
+def test_groups_of_a_diverse_search_begin_unlike(captioner, features):
+    for captions in captioner.caption(features, DIVERSE):
+        assert len({caption.words[:1] for caption in captions}) == 3
+
+
+def test_required_words_are_in_every_caption_and_forbidden_ones_in_none(captioner, features):
+    settings = changed(required_words=["dog|cats", "boat"], forbidden_words=["a", "red"])
+    for captions in captioner.caption(features, settings):
+        for caption in captions:
+            assert {"dog", "cats"} & set(caption.words)
+            assert "boat" in caption.words
+            assert not {"a", "red"} & set(caption.words)
+
+
+def test_a_picture_without_any_caption_is_one_line(captioner, features):
+    settings = changed(min_words=1, forbidden_words=list(captioner.vocabulary.words[4:]))
+    with pytest.raises(InputError, match="Received: none of 5 pictures") as caught:
+        captioner.caption(features, settings)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_required_word_is_one_line(captioner, features):
+    with pytest.raises(InputError, match="Received: 'unicorn'"):
+        captioner.caption(features, changed(required_words=["unicorn"]))
+
+
+def test_a_search_is_compiled_once_for_the_same_settings(vocabulary):
+    shape = DecoderSettings.plain(decoder="merge", units=2, embedding=2, dropout=0.0)
+    captioner = Captioner(build(shape, len(vocabulary), (5,)), vocabulary)
+    calls = []
+    step = captioner.decoder.step
+    captioner.decoder.step = lambda *given: calls.append(1) or step(*given)
+    captioner.caption(np.ones((1, 5)), BEAM)
+    traced = len(calls)
+    captioner.caption(np.zeros((1, 5)), changed())
+    assert len(calls) == traced > 0

@@ -15,20 +15,29 @@ WORDS = 12  # of the vocabulary
 POOLED, GRID = (5,), (3, 2, 5)
 NEVER = (PAD, START, UNKNOWN)
 CASES = [(name, GRID if kind.needs_grid else POOLED) for name, kind in sorted(DECODERS.items())]
+EXTRAS = {"tie_weights": True, "layer_norm": True, "variational_dropout": True}
 every_decoder = pytest.mark.parametrize(("name", "shape"), CASES)
+plain_and_rich = pytest.mark.parametrize("extras", [{}, EXTRAS], ids=["plain", "rich"])
 
 
 @pytest.fixture
 def decoder(name: str, shape: tuple[int, ...]) -> Decoder:
+    return made(name, shape)
+
+
+def made(name: str, shape: tuple[int, ...], **changes: object) -> Decoder:
+    """Build a decoder with weights that say something; a precision may be among the changes."""
     keras.utils.set_random_seed(1)
-    made = build(settings(name), WORDS, shape)
+    precision = changes.pop("precision", "float32")
+    decoder = build(settings(name, **changes), WORDS, shape, precision)
     rng = np.random.default_rng(1)
-    made.set_weights([rng.normal(0, 0.5, weight.shape) for weight in made.get_weights()])
-    return made
+    decoder.set_weights([rng.normal(0, 0.5, weight.shape) for weight in decoder.get_weights()])
+    return decoder
 
 
-def settings(name: str) -> DecoderSettings:
-    return DecoderSettings(decoder=name, units=8, embedding=6, dropout=0.5)
+def settings(name: str, **changes: object) -> DecoderSettings:
+    shape = {"units": 8, "embedding": 6, "dropout": 0.5}
+    return DecoderSettings.plain(decoder=name, **{**shape, **changes})
 
 
 def inputs(
@@ -45,7 +54,9 @@ def numbers(tensor) -> np.ndarray:
 
 
 @every_decoder
-def test_all_words_at_once_agrees_with_one_word_at_a_time(decoder, shape):
+@plain_and_rich
+def test_all_words_at_once_agrees_with_one_word_at_a_time(name, shape, extras):
+    decoder = made(name, shape, **extras)
     features, tokens = inputs(shape)
     at_once = numbers(ops.log_softmax(decoder((features, tokens))))
     state, memory = decoder.start(features), decoder.memory(features)
@@ -108,9 +119,11 @@ def test_nothing_is_dropped_unless_in_training(decoder, shape):
 
 
 @every_decoder
-def test_gradients_reach_every_weight(decoder, shape):
+@plain_and_rich
+def test_gradients_reach_every_weight(name, shape, extras):
     import tensorflow as tf
 
+    decoder = made(name, shape, **extras)
     features, tokens = inputs(shape)
     with tf.GradientTape() as tape:
         loss = ops.mean(ops.log_softmax(decoder((features, tokens)))[:, :, 5])
@@ -254,3 +267,151 @@ def test_the_sentinel_shuts_the_picture_out_where_its_weight_is_one():
     np.testing.assert_allclose(numbers(weights)[:, -1], 1, atol=1e-5)
     others, _, _ = decoder.attend_step(tokens[:, 0], state, other)
     np.testing.assert_allclose(numbers(log_probs), numbers(others), atol=1e-5)
+
+
+@pytest.mark.parametrize("units", [5, 8])
+@every_decoder
+def test_tied_words_are_read_and_said_by_one_matrix(name, shape, units):
+    """By numbers: moving a word's vector moves its score by as much, through the output alone."""
+    decoder = made(name, shape, tie_weights=True, units=units, embedding=5)
+    weights = [weight.shape for weight in decoder.trainable_weights if WORDS in weight.shape]
+    assert sorted(map(len, weights)) == [1, 2], "one matrix and a bias know the vocabulary"
+    projected = [layer.name for layer in decoder.layers if layer.name == "word_vector"]
+    assert len(projected) == (units != 5)
+    features, tokens = inputs(shape)
+    unread = 11
+    tokens[tokens == unread] = 4
+    before = numbers(decoder((features, tokens)))
+    vectors = numbers(decoder.embed.embeddings).copy()
+    vectors[unread] *= 2
+    decoder.embed.embeddings.assign(vectors)
+    after = numbers(decoder((features, tokens)))
+    np.testing.assert_array_equal(np.delete(after, unread, -1), np.delete(before, unread, -1))
+    bias = numbers(decoder.to_vocabulary.bias)[unread]
+    np.testing.assert_allclose(after[..., unread] - bias, 2 * (before[..., unread] - bias), 1e-4)
+
+
+def last_names(weight: keras.Variable) -> str:
+    """Its layer's name and its own."""
+    return "/".join(weight.path.split("/")[-2:])
+
+
+def test_the_gradient_of_tied_words_is_that_of_reading_and_of_saying():
+    import tensorflow as tf
+
+    tied, untied = (made("inject", POOLED, tie_weights=tie, units=6) for tie in (True, False))
+    common = {last_names(weight): weight for weight in tied.weights}
+    for weight in untied.weights:
+        if last_names(weight) != "scores/kernel":
+            weight.assign(common[last_names(weight)].value)
+    untied.to_vocabulary.kernel.assign(numbers(tied.embed.embeddings).T)
+    gradients = []
+    for decoder in (tied, untied):
+        matrix = decoder.embed.embeddings.value
+        sources = [matrix] if decoder is tied else [matrix, decoder.to_vocabulary.kernel.value]
+        with tf.GradientTape() as tape:
+            loss = ops.mean(ops.log_softmax(decoder(inputs(POOLED)))[:, :, 5])
+        gradients.append([numbers(tf.convert_to_tensor(g)) for g in tape.gradient(loss, sources)])
+    [both], [reading, saying] = gradients
+    np.testing.assert_allclose(both, reading + saying.T, atol=1e-5)
+    assert min(np.abs(reading).max(), np.abs(saying).max()) > 1e-3
+
+
+def dropped(decoder: Decoder, method: str, values: np.ndarray) -> np.ndarray:
+    """Which values are dropped, (b, t, n)."""
+    return numbers(getattr(decoder, method)(values, True)) == 0
+
+
+@pytest.mark.parametrize("name", ["inject", "merge", "adaptive"])
+def test_variational_masks_are_the_same_at_every_word_and_differ_between_captions(name):
+    shape = GRID if DECODERS[name].needs_grid else POOLED
+    values = np.ones((4, 9, 40), "float32")
+    each = dropped(made(name, shape), "drop_over_words", values)
+    assert (each != each[:, :1]).any()
+    one = dropped(made(name, shape, variational_dropout=True), "drop_over_words", values)
+    np.testing.assert_array_equal(one, np.repeat(one[:, :1], 9, axis=1))
+    assert (one[0] != one[1]).any()
+    assert 0.3 < one.mean() < 0.7
+
+
+@every_decoder
+def test_variational_dropout_drops_words_that_are_read_and_what_is_scored(name, shape):
+    """All words alike: then what is dropped is what makes the places of a caption differ."""
+    decoder = made(name, shape, variational_dropout=True)
+    words = numbers(decoder.read_words(np.full((3, 6), 5, "int32"), True))
+    np.testing.assert_array_equal(words, np.repeat(words[:, :1], 6, axis=1))
+    assert (words == 0).any()
+    outputs = np.ones((3, 6, 8), "float32")
+    scores = numbers(decoder.scores(outputs, True))
+    np.testing.assert_array_equal(scores, np.repeat(scores[:, :1], 6, axis=1))
+    assert np.abs(scores - numbers(decoder.scores(outputs)))[..., 4:].max() > 1e-3
+
+
+@every_decoder
+def test_normalised_words_and_outputs_do_not_depend_on_their_size(name, shape):
+    decoder = made(name, shape, layer_norm=True)
+    _, tokens = inputs(shape)
+    before = numbers(decoder.read_words(tokens))
+    decoder.embed.embeddings.assign(7 * numbers(decoder.embed.embeddings) + 3)
+    np.testing.assert_allclose(numbers(decoder.read_words(tokens)), before, atol=1e-3)
+    outputs = np.random.default_rng(1).normal(size=(3, 8)).astype("float32")
+    one, other = (numbers(decoder.scores(factor * outputs)) for factor in (1, 9))
+    np.testing.assert_allclose(one, other, atol=1e-3)
+
+
+@every_decoder
+def test_frozen_word_vectors_stay_and_trained_ones_do_not(name, shape):
+    matrix = np.random.default_rng(5).normal(size=(WORDS, 6)).astype("float32")
+    for trainable in (True, False):
+        decoder = made(name, shape, tie_weights=True)
+        decoder.start_word_vectors(matrix, trainable)
+        np.testing.assert_array_equal(numbers(decoder.embed.embeddings), matrix)
+        decoder.compile(
+            keras.optimizers.SGD(0.1), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        )
+        features, tokens = inputs(shape)
+        decoder.train_on_batch((features, tokens[:, :-1]), tokens[:, 1:])
+        changed = np.abs(numbers(decoder.embed.embeddings) - matrix).max()
+        assert (changed > 1e-4) == trainable
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+@every_decoder
+def test_in_half_precision_weights_and_scores_are_float32(name, shape, precision):
+    decoder = made(name, shape, precision=precision, **EXTRAS)
+    assert keras.config.dtype_policy().name == "float32", "what is made later is not changed"
+    assert {weight.dtype for weight in decoder.trainable_weights} == {"float32"}
+    assert decoder.compute_dtype == precision.removeprefix("mixed_")
+    features, tokens = inputs(shape)
+    scores = decoder((features, tokens))
+    assert keras.backend.standardize_dtype(scores.dtype) == "float32"
+    expected = numbers(made(name, shape, **EXTRAS)((features, tokens)))
+    np.testing.assert_allclose(numbers(scores)[..., 4:], expected[..., 4:], atol=0.2)
+    state, memory = decoder.start(features), decoder.memory(features)
+    log_probs, after = decoder.step(tokens[:, 0], state, memory)
+    assert keras.backend.standardize_dtype(log_probs.dtype) == "float32"
+    for one, other in zip(state, after, strict=True):
+        assert one.dtype == other.dtype, "a state that changes its type stops the search"
+
+
+@pytest.mark.parametrize("name", sorted(name for name in DECODERS if not DECODERS[name].needs_grid))
+@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
+def test_cudnn_has_the_lstm_whatever_is_turned_on(name, precision):
+    """The words are read by one fused kernel in training, forwards and backwards."""
+    import tensorflow as tf
+
+    if not tf.config.list_physical_devices("GPU"):
+        pytest.skip("no GPU: cuDNN's LSTM kernel cannot be looked for")
+    decoder = made(name, POOLED, precision=precision, **EXTRAS)
+
+    @tf.function
+    def step(features, tokens):
+        with tf.GradientTape() as tape:
+            loss = ops.mean(decoder((features, tokens), training=True)[..., 4:])
+        return tape.gradient(loss, [weight.value for weight in decoder.trainable_weights])
+
+    graph = step.get_concrete_function(*map(tf.constant, inputs(POOLED))).graph.as_graph_def()
+    nodes = [*graph.node, *(node for one in graph.library.function for node in one.node_def)]
+    kinds = {node.op for node in nodes}
+    assert {"CudnnRNNV3", "CudnnRNNBackpropV3"} <= kinds, sorted(kinds)
+    assert not {"While", "StatelessWhile"} & kinds

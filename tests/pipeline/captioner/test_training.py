@@ -1,22 +1,25 @@
 """Training: it learns, it is deterministic, and killing it changes nothing."""
 
+import json
 import logging
 from dataclasses import replace
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
 from pipeline import backend
 from pipeline.captioner import training
 from pipeline.captioner.captioner import Captioner, SearchSettings
-from pipeline.captioner.checkpoint import History
+from pipeline.captioner.checkpoint import Checkpoint, History
 from pipeline.captioner.decoders.find import DECODERS, build
+from pipeline.captioner.validation import Validation
 from pipeline.errors import InputError
 from pipeline.evaluation.cider import CiderD
 from pipeline.images.shards import ShardReader, write_shards
 
-GREEDY = SearchSettings(beam_width=1, length_penalty=0.0, max_words=9)
+GREEDY = SearchSettings.plain(beam_width=1, length_penalty=0.0, max_words=9)
 
 
 class Killed(Exception):  # noqa: N818
@@ -30,7 +33,7 @@ def fresh(vocabulary):
     def make(settings) -> Captioner:
         backend.seed(settings.seed)
         shape = (2, 3, 5) if DECODERS[settings.decoder].needs_grid else (5,)
-        decoder = build(settings, len(vocabulary), shape)
+        decoder = build(settings, len(vocabulary), shape, settings.precision)
         decoder.start_output_bias(np.array(vocabulary.counts))
         return Captioner(decoder, vocabulary)
 
@@ -145,7 +148,40 @@ def test_another_seed_gives_other_weights(short, train, train_settings, tmp_path
         assert_same_weights(captioner, short[0])
 
 
-def test_killed_and_continued_is_as_undisturbed(short, train, train_settings, tmp_path):
+EVERYTHING = {
+    "tie_weights": True,
+    "layer_norm": True,
+    "variational_dropout": True,
+    "label_smoothing": 0.1,
+    "scheduled_sampling": 0.5,
+    "schedule": "plateau",
+    "ema": 0.8,
+    "accumulate": 2,
+}
+TRAININGS = {
+    "plain": {},
+    "everything": EVERYTHING,
+    "everything over a grid": {**EVERYTHING, "decoder": "attention", "attention_penalty": 0.5},
+    "float16": {"precision": "mixed_float16", "accumulate": 2, "ema": 0.8},
+    "cosine, average": {"ema": 0.8, "scheduled_sampling": 0.5},
+}
+
+
+@pytest.mark.parametrize("name", TRAININGS)
+def test_killed_and_continued_is_as_undisturbed(train, train_settings, tmp_path, name, monkeypatch):
+    scores = [0.1, 0.05, 0.3, 0.2]  # with a standstill, which halves the rate of a plateau
+    metrics = Validation.metrics
+
+    def scored(validation) -> dict[str, float]:
+        score = scores[len(validated)]
+        validated.append(score)
+        return {**metrics(validation), "val_cider_d": score}
+
+    monkeypatch.setattr("pipeline.captioner.training.Validation.metrics", scored)
+    settings = train_settings(**TRAININGS[name], epochs=4)
+    validated: list[float] = []
+    whole = train(settings, tmp_path / "whole")
+
     def kill_after(epochs: int):
         told = []
 
@@ -156,13 +192,15 @@ def test_killed_and_continued_is_as_undisturbed(short, train, train_settings, tm
 
         return on_epoch
 
+    validated.clear()
     for epochs in (1, 2):
         with pytest.raises(Killed):
-            train(train_settings(), tmp_path / "state", kill_after(epochs))
+            train(settings, tmp_path / "state", kill_after(epochs))
     told = []
-    captioner, history = train(train_settings(), tmp_path / "state", told.append)
-    assert_same_weights(captioner, short[0])
-    assert history == short[1]
+    captioner, history = train(settings, tmp_path / "state", told.append)
+    assert_same_weights(captioner, whole[0])
+    assert history == whole[1]
+    assert history.best == 2
     assert told == history.epochs  # those before the kill are told too
 
 
@@ -196,6 +234,29 @@ def not_a_history(path: Path) -> None:
     path.write_text("[]")
 
 
+def better_than_it_was(path: Path) -> None:
+    """A change that leaves a history, only another one."""
+    content = json.loads(path.read_text())
+    content["epochs"][0]["val_cider_d"] += 1.0
+    path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
+
+
+def test_every_byte_of_a_checkpoint_counts(one_epoch, train_settings, fresh):
+    """A flipped byte anywhere is noticed, in arrays and in the history alike."""
+    _, folder = one_epoch
+    captioner = fresh(train_settings())
+    optimizer = keras.optimizers.Adam()
+    optimizer.build(captioner.decoder.trainable_variables)
+    state = Checkpoint(captioner.decoder, folder, optimizer)
+    rng = np.random.default_rng(1)
+    for path in sorted(path for path in folder.iterdir() if path.name != "manifest.json"):
+        good = path.read_bytes()
+        for place in rng.integers(0, len(good), 20):
+            path.write_bytes(good[:place] + bytes([good[place] ^ 1]) + good[place + 1 :])
+            assert state.restore() == History(), (path.name, place)
+        path.write_bytes(good)
+
+
 @pytest.fixture(scope="module")
 def one_epoch(train, train_settings, tmp_path_factory):
     folder = tmp_path_factory.mktemp("one") / "state"
@@ -210,6 +271,11 @@ def one_epoch(train, train_settings, tmp_path_factory):
         ("optimizer.npz", flip),
         ("history.json", flip),
         ("history.json", not_a_history),
+        ("history.json", better_than_it_was),
+        ("manifest.json", flip),
+        ("manifest.json", not_a_history),
+        ("weights.npz", Path.unlink),
+        ("manifest.json", Path.unlink),
     ],
 )
 def test_a_damaged_checkpoint_is_told_and_training_begins_anew(
@@ -287,3 +353,122 @@ def test_features_are_read_batch_by_batch_from_their_files(
     files = [from_files(split, name) for split, name in zip(splits, "ab", strict=True)]
     assert_same_weights(run(files, "one"), run(splits, "other"))
     assert max(largest) <= settings.batch_size
+
+
+def run(fresh, splits, settings, folder: Path) -> tuple[Captioner, History]:
+    captioner = fresh(settings)
+    return captioner, training.fit(captioner, *splits, settings, folder, lambda metrics: None)
+
+
+@pytest.mark.parametrize(
+    ("decoder", "extras"),
+    [
+        ("inject", {}),
+        ("inject", {"label_smoothing": 0.2, "ema": 0.5, "schedule": "constant"}),
+        ("adaptive", {"attention_penalty": 0.3}),
+    ],
+)
+def test_accumulated_batches_train_as_one_large_batch(
+    decoder, extras, fresh, train_settings, splits_of, tmp_path
+):
+    """24 captions: one batch, or five of which three and then two make an update, the last short.
+
+    As an epoch is one update, which captions share a batch makes no difference. Captions are of
+    different lengths, so that a mean of means would be another gradient; the bound is reached.
+    """
+    same = {"decoder": decoder, "dropout": 0.0, "clip_norm": 0.1, "epochs": 4, **extras}
+    splits = (
+        splits_of(train_settings(decoder=decoder), 24, 1),
+        splits_of(train_settings(decoder=decoder), 8, 2),
+    )
+    large = train_settings(**same, batch_size=24)
+    small = train_settings(**same, batch_size=5, accumulate=5)
+    one, told = run(fresh, splits, large, tmp_path / "large")
+    other, told_of_small = run(fresh, splits, small, tmp_path / "small")
+    pairs = zip(one.decoder.get_weights(), other.decoder.get_weights(), strict=True)
+    begun = fresh(large).decoder.get_weights()
+    for (expected, found), before in zip(pairs, begun, strict=True):
+        np.testing.assert_allclose(found, expected, atol=2e-3)
+        assert np.abs(expected - before).max() > 0.02
+    for name in ("loss", "val_loss"):
+        found = [metrics[name] for metrics in told_of_small.epochs]
+        np.testing.assert_allclose(found, [metrics[name] for metrics in told.epochs], rtol=1e-3)
+
+
+def test_an_average_is_validated_and_kept_while_training_goes_on_with_its_own(
+    fresh, train_settings, split_of, tmp_path, monkeypatch
+):
+    """Against a training without: the same steps, and an average of its weights after each."""
+    splits = split_of(24, 1), split_of(8, 2)
+    settings = train_settings(batch_size=24, epochs=4)  # one update an epoch
+    weights, validated = [], []
+
+    def noting(kept):
+        def metrics(validation) -> dict[str, float]:
+            kept.append(validation.captioner.decoder.get_weights())
+            return {"val_loss": 1.0, "val_cider_d": 0.1 * len(kept)}
+
+        return metrics
+
+    monkeypatch.setattr("pipeline.captioner.training.Validation.metrics", noting(weights))
+    run(fresh, splits, settings, tmp_path / "own")
+    monkeypatch.setattr("pipeline.captioner.training.Validation.metrics", noting(validated))
+    averaged = settings.model_copy(update={"ema": 0.6})
+    captioner, _ = run(fresh, splits, averaged, tmp_path / "averaged")
+    for place, final in enumerate(captioner.decoder.get_weights()):
+        average = weights[0][place]
+        for epoch in range(4):
+            average = 0.6 * average + 0.4 * weights[epoch][place] if epoch else average
+            np.testing.assert_allclose(validated[epoch][place], average, atol=1e-5)
+        np.testing.assert_array_equal(final, validated[-1][place])
+    assert any(np.abs(a - b).max() > 1e-2 for a, b in zip(validated[-1], weights[-1], strict=True))
+
+
+def test_own_words_are_read_more_often_from_epoch_to_epoch(
+    fresh, train_settings, split_of, tmp_path, monkeypatch
+):
+    shares = []
+    begin = training.Trainer._begin
+
+    def told(trainer, epoch) -> None:
+        begin(trainer, epoch)
+        shares.append(float(trainer.objective.own_share.numpy()))
+
+    monkeypatch.setattr(training.Trainer, "_begin", told)
+    settings = train_settings(scheduled_sampling=0.6, epochs=4)
+    run(fresh, (split_of(24, 1), split_of(8, 2)), settings, tmp_path / "state")
+    assert shares == pytest.approx([0.0, 0.2, 0.4, 0.6])
+
+
+def test_the_rate_of_a_plateau_is_halved_in_the_optimizer(
+    fresh, train_settings, split_of, tmp_path, monkeypatch
+):
+    rates, scores = [], iter([0.2, 0.1, 0.3, 0.3, 0.2])
+    epochs = training.Trainer.run_epoch
+
+    def told(trainer, *arguments) -> float:
+        loss = epochs(trainer, *arguments)
+        rates.append(float(trainer.optimizer.learning_rate.numpy()))
+        return loss
+
+    monkeypatch.setattr(training.Trainer, "run_epoch", told)
+    monkeypatch.setattr(
+        "pipeline.captioner.training.Validation.metrics",
+        lambda validation: {"val_loss": 1.0, "val_cider_d": next(scores)},
+    )
+    settings = train_settings(schedule="plateau", learning_rate=0.04, epochs=5)
+    run(fresh, (split_of(24, 1), split_of(8, 2)), settings, tmp_path / "state")
+    assert rates == pytest.approx([0.04, 0.04, 0.02, 0.02, 0.01])
+
+
+@pytest.mark.parametrize("decoder", sorted(DECODERS))
+def test_all_together_it_still_learns(decoder, fresh, train_settings, splits_of, tmp_path):
+    everything = {**EVERYTHING, "attention_penalty": 0.2 * DECODERS[decoder].needs_grid}
+    settings = train_settings(
+        decoder=decoder, units=16, epochs=6, dropout=0.1, precision="mixed_bfloat16", **everything
+    )
+    splits = splits_of(settings, 80, 1), splits_of(settings, 8, 2)
+    _, history = run(fresh, splits, settings, tmp_path / "state")
+    losses = [metrics["val_loss"] for metrics in history.epochs]
+    assert losses[-1] < 0.8 * losses[0]
+    assert all(np.isfinite(metrics["loss"]) for metrics in history.epochs)

@@ -1,0 +1,82 @@
+"""The learning rate over a training."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import keras
+from pydantic import Field
+
+from pipeline.params import Settings
+
+FIRST = 0.01  # share of the highest rate that warming up begins at
+FACTOR = 0.5  # of the rate when validation stands still: two of them make a quarter
+
+
+class ScheduleSettings(Settings):
+    """How the learning rate changes."""
+
+    learning_rate: float = Field(gt=0)  # Adam, at its highest
+    schedule: Literal["cosine", "plateau", "constant"]  # after warming up
+    warmup: float = Field(ge=0, lt=1)  # share of all steps in which the rate grows to its highest
+    plateau: int = Field(ge=1)  # epochs without a better validation CIDEr-D that halve the rate
+
+
+class Rate:
+    """The learning rate of each update.
+
+    cosine     falls to 0 along half a cosine (Loshchilov and Hutter, "SGDR", 2017, no restarts)
+    plateau    stays, and is halved whenever validation stands still
+    constant   stays
+
+    Which halvings there were follows from the history alone, so a training that continues after a
+    kill needs no other memory of them.
+
+    Args:
+        settings: how.
+        updates: of the whole training, were it to take all its epochs.
+    """
+
+    def __init__(self, settings: ScheduleSettings, updates: int) -> None:
+        self.settings = settings
+        self.warmup = int(updates * settings.warmup)
+        self.updates = updates
+
+    def at_first(self) -> float | keras.optimizers.schedules.LearningRateSchedule:
+        """Give what an optimizer is made with: all of it, or a number that `at` replaces."""
+        highest = self.settings.learning_rate
+        if self.settings.schedule != "cosine":
+            return highest
+        return keras.optimizers.schedules.CosineDecay(
+            FIRST * highest,
+            max(1, self.updates - self.warmup),
+            alpha=0.0,
+            warmup_target=highest,
+            warmup_steps=self.warmup,
+        )
+
+    def at(self, update: int, scores: Sequence[float]) -> float | None:
+        """Tell the rate of an update, or None where the optimizer knows by itself.
+
+        Args:
+            update: updates taken before it.
+            scores: validation CIDEr-D of the epochs before it.
+        """
+        if self.settings.schedule == "cosine":
+            return None
+        rate = self.settings.learning_rate
+        if update < self.warmup:
+            return rate * (FIRST + (1 - FIRST) * update / self.warmup)
+        if self.settings.schedule == "plateau":
+            rate *= FACTOR ** standstills(scores, self.settings.plateau)
+        return rate
+
+
+def standstills(scores: Sequence[float], epochs: int) -> int:
+    """Count how often so many epochs in a row brought no better score; each counts once."""
+    best, still, count = float("-inf"), 0, 0
+    for score in scores:
+        still = 0 if score > best else still + 1
+        best = max(best, score)
+        if still == epochs:
+            still, count = 0, count + 1
+    return count

@@ -1,0 +1,1 @@
+"""Search: captions under a model that scores one word after another."""

@@ -1,0 +1,72 @@
+"""What a caption may not contain: masks on the next word's log-probabilities.
+
+They are applied before a search chooses, and so work with every search alike. What stays keeps its
+log-probability: a caption's score is the one that the model itself gives it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from keras import ops
+
+from pipeline.captioner.decoders.base import Tensor
+from pipeline.captioner.search.base import OUT
+from pipeline.text.marks import END, PAD
+
+
+@dataclass(frozen=True)
+class Constraints:
+    """Bounds on captions.
+
+    Attributes:
+        min_words: a caption does not end before it has as many.
+        block_ngrams: no words in a row, as many as this, come twice (Paulus et al. 2018,
+            section 2.5); 0: they may.
+        forbidden: ids that no caption contains.
+    """
+
+    min_words: int = 0
+    block_ngrams: int = 0
+    forbidden: tuple[int, ...] = ()
+
+    def apply(self, log_probs: Tensor, tokens: Tensor, at: Tensor) -> Tensor:
+        """Make impossible what is not allowed; without any bounds, this is nothing.
+
+        Args:
+            log_probs: of the next word, float32 (r, v).
+            tokens: the words so far, int32 (r, t), padded.
+            at: how many words there are, an integer.
+
+        Returns:
+            float32 (r, v): as given, or `OUT`.
+        """
+        size = log_probs.shape[-1]
+        if self.forbidden:
+            never = np.isin(np.arange(size), self.forbidden)  # (v,)
+            log_probs = ops.where(never[None], OUT, log_probs)
+        if self.min_words:
+            too_early = ops.logical_and(ops.arange(size) == END, at < self.min_words)  # (v,)
+            log_probs = ops.where(too_early[None], OUT, log_probs)
+        if 0 < self.block_ngrams < tokens.shape[1]:  # longer ones do not fit into a caption
+            log_probs = ops.where(_repeats(tokens, at, self.block_ngrams, size), OUT, log_probs)
+        return log_probs
+
+
+NONE = Constraints()
+
+
+def _repeats(tokens: Tensor, at: Tensor, n: int, size: int) -> Tensor:
+    """Tell which next words would end an n-gram that is there already: (r, t) -> bool (r, v)."""
+    rows, begins = ops.shape(tokens)[0], tokens.shape[1] - n  # places where an n-gram may begin
+    complete = ops.arange(begins, dtype="int32") + n <= at  # (begins,)
+    match = ops.broadcast_to(complete[None], (rows, begins))
+    for offset in range(n - 1):  # its first words are those that the caption ends in now
+        now = ops.take(tokens, ops.maximum(at - (n - 1) + offset, 0), axis=1)  # (r,)
+        alike = tokens[:, offset : offset + begins] == now[:, None]
+        match = ops.logical_and(match, alike)
+    # Where nothing matches, padding is blocked, which no caption contains anyway.
+    last = ops.where(match, tokens[:, n - 1 : n - 1 + begins], PAD)  # (r, begins)
+    row = ops.broadcast_to(ops.arange(rows, dtype="int32")[:, None], (rows, begins))
+    index = ops.reshape(ops.stack([row, last], axis=-1), (-1, 2))
+    hits = ops.scatter(index, ops.ones_like(index[:, 0]), (rows, size))
+    return hits > 0

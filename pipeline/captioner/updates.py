@@ -1,0 +1,115 @@
+"""How gradients become updates: Adam, in any precision, of one batch or of several together."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+from pydantic import Field
+
+from pipeline.captioner.decoders.base import Decoder, Tensor
+from pipeline.captioner.decoders.find import Precision
+from pipeline.params import Settings
+
+
+class UpdateSettings(Settings):
+    """How weights are updated."""
+
+    clip_norm: float = Field(gt=0)  # bound on the norm of all gradients together
+    accumulate: int = Field(ge=1)  # batches whose gradients make one update
+    ema: float = Field(ge=0, lt=1)  # momentum of the weights' moving average; 0: none
+    precision: Precision  # that training computes in; weights and scores are float32
+
+
+class Accumulating(keras.optimizers.Optimizer):
+    """Adds the gradients of several batches up; `finish` makes one update of them.
+
+    Keras's own `gradient_accumulation_steps` is not the same as one large batch: it takes the mean
+    of the batches' means, whatever their words, its step counter, and so Adam's correction of its
+    first steps and the schedule, counts batches, and the average of the weights moves with each.
+
+    Args:
+        inner: the optimizer that makes the update.
+    """
+
+    def __init__(self, inner: keras.optimizers.Optimizer) -> None:
+        super().__init__(learning_rate=0.0, name="accumulating")
+        self.inner = inner
+
+    def build(self, variables: Sequence[keras.Variable]) -> None:
+        """See `keras.optimizers.Optimizer.build`."""
+        if self.built:
+            return
+        super().build(variables)
+        self.weights = list(variables)
+        self.sums = [self.add_variable_from_reference(value, "sum") for value in variables]
+        self.inner.build(variables)
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """The sums, and all that the inner optimizer has."""
+        return [*super().variables, *self.inner.variables]
+
+    def update_step(self, gradient: Tensor, variable: Any, learning_rate: Tensor) -> None:
+        """See `keras.optimizers.Optimizer.update_step`."""
+        self.assign_add(self.sums[self._get_variable_index(variable)], gradient)
+
+    def scale_loss(self, loss: Tensor) -> Tensor:
+        """See `keras.optimizers.Optimizer.scale_loss`."""
+        return self.inner.scale_loss(loss)
+
+    def finish(self) -> None:
+        """Update the weights with the sum of the gradients, and begin anew at 0."""
+        sums = [value.value for value in self.sums]
+        if keras.backend.backend() == "tensorflow":  # which has no other way
+            self.inner.apply(sums, self.weights)
+        else:
+            before = [value.value for value in self.inner.variables]
+            weights = [value.value for value in self.weights]
+            weights, state = self.inner.stateless_apply(before, sums, weights)
+            for variable, value in zip(self.weights, weights, strict=True):
+                variable.assign(value)
+            for variable, value in zip(self.inner.variables, state, strict=True):
+                variable.assign(value)
+        for value in self.sums:
+            value.assign(keras.ops.zeros_like(value))
+
+
+def adam(rate: Any, settings: UpdateSettings) -> keras.optimizers.Optimizer:
+    """Make the optimizer: Adam with the norm of the gradient bounded.
+
+    With `ema`, it keeps an average of the weights beside them: `average = ema * average +
+    (1 - ema) * weights` after each update, from the weights after the first one on (Polyak and
+    Juditsky 1992, in its exponential form). In float16, the loss is scaled so that small gradients
+    do not vanish, and an update whose gradients overflow is left out (Micikevicius et al., "Mixed
+    Precision Training", 2018).
+
+    Args:
+        rate: the learning rate, or its schedule.
+        settings: how.
+    """
+    average = {"use_ema": True, "ema_momentum": settings.ema} if settings.ema else {}
+    optimizer = keras.optimizers.Adam(rate, global_clipnorm=settings.clip_norm, **average)
+    if settings.precision == "mixed_float16":
+        return keras.optimizers.LossScaleOptimizer(optimizer)
+    return optimizer
+
+
+@contextmanager
+def averaged(decoder: Decoder, optimizer: keras.optimizers.Optimizer, ema: float) -> Iterator[None]:
+    """Give the decoder the average of its weights for a while, and then its own again.
+
+    Args:
+        decoder: that is trained.
+        optimizer: made by `adam`.
+        ema: as in the settings; at 0, nothing happens.
+    """
+    if not ema:
+        yield
+        return
+    own = decoder.get_weights()
+    optimizer.finalize_variable_values(decoder.trainable_variables)
+    try:
+        yield
+    finally:
+        decoder.set_weights(own)

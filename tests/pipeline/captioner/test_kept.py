@@ -1,0 +1,43 @@
+"""How many checkpoints are kept, and which."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pipeline.captioner.kept import keep_newest, mark_used
+
+
+@pytest.fixture
+def checkpoints(tmp_path) -> list[Path]:
+    """Four checkpoints, the first the oldest, beside one being written and a file."""
+    made = [tmp_path / name for name in ("d", "c", "b", "a")]
+    for day, path in enumerate([*made, tmp_path / ".1.partial.e"]):
+        path.mkdir()
+        (path / "weights.npz").write_bytes(b"weights")
+        os.utime(path, (day, day))
+    (tmp_path / "note").write_text("not a checkpoint")
+    return made
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_the_oldest_go(checkpoints, tmp_path):
+    keep_newest(tmp_path, 2)
+    assert names(tmp_path) == [".1.partial.e", "a", "b", "note"]
+
+
+def test_one_that_was_used_stays(checkpoints, tmp_path):
+    mark_used(checkpoints[0])
+    keep_newest(tmp_path, 2)
+    assert names(tmp_path) == [".1.partial.e", "a", "d", "note"]
+
+
+def test_fewer_than_the_bound_all_stay_and_an_absent_folder_is_none(checkpoints, tmp_path):
+    before = names(tmp_path)
+    keep_newest(tmp_path, 4)
+    assert names(tmp_path) == before
+    keep_newest(tmp_path / "absent", 1)
+    assert not (tmp_path / "absent").exists()

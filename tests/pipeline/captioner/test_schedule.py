@@ -1,0 +1,55 @@
+"""The learning rate over a training."""
+
+from itertools import pairwise
+
+import keras
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.captioner.schedule import Rate, ScheduleSettings, standstills
+
+
+def rate(schedule: str, updates: int = 100, **changes: float) -> Rate:
+    settings = {"learning_rate": 0.2, "schedule": schedule, "warmup": 0.1, "plateau": 1, **changes}
+    return Rate(ScheduleSettings(**settings), updates)
+
+
+@pytest.mark.parametrize("schedule", ["plateau", "constant"])
+def test_it_grows_to_its_highest_and_stays(schedule):
+    made = rate(schedule)
+    assert made.at_first() == 0.2
+    assert [made.at(n, []) for n in (0, 5, 10, 99)] == pytest.approx([0.002, 0.101, 0.2, 0.2])
+    assert rate(schedule, warmup=0.0).at(0, []) == 0.2
+
+
+def test_warming_up_is_the_same_for_all_and_a_cosine_ends_at_nothing():
+    cosine, constant = rate("cosine"), rate("constant")
+    curve = cosine.at_first()
+    assert cosine.at(3, []) is None
+    for update in range(11):
+        expected = constant.at(update, [])
+        assert float(keras.ops.convert_to_numpy(curve(update))) == pytest.approx(expected, rel=1e-5)
+    assert float(keras.ops.convert_to_numpy(curve(55))) == pytest.approx(0.1, rel=1e-5)
+    assert float(keras.ops.convert_to_numpy(curve(100))) == pytest.approx(0.0, abs=1e-7)
+
+
+def test_a_plateau_halves_it_when_no_epoch_is_better():
+    made = rate("plateau")
+    scores = [0.1, 0.3, 0.3, 0.2, 0.4, 0.1]
+    told = [made.at(50, scores[:epochs]) for epochs in range(7)]
+    assert told == pytest.approx([0.2, 0.2, 0.2, 0.1, 0.05, 0.05, 0.025])
+    assert rate("constant").at(50, scores) == 0.2
+
+
+def test_a_standstill_of_several_epochs_counts_once():
+    assert standstills([0.5, 0.4, 0.4, 0.4, 0.4, 0.4], 2) == 2
+    assert standstills([0.5, 0.4, 0.6, 0.5], 2) == 0
+    assert standstills([], 1) == standstills([0.0], 1) == 0
+
+
+@given(st.lists(st.floats(0, 1), max_size=20), st.integers(1, 4))
+def test_more_epochs_never_take_a_standstill_back(scores, epochs):
+    counts = [standstills(scores[:done], epochs) for done in range(len(scores) + 1)]
+    assert all(0 <= after - before <= 1 for before, after in pairwise(counts))
+    assert counts[-1] <= max(0, len(scores) - 1) // epochs

@@ -1,0 +1,114 @@
+"""How gradients become updates, against the same in numpy."""
+
+import keras
+import numpy as np
+import pytest
+
+from pipeline.captioner.decoders.base import DecoderSettings
+from pipeline.captioner.decoders.find import build
+from pipeline.captioner.updates import Accumulating, UpdateSettings, adam, averaged
+
+OFF = {"clip_norm": 1.0, "accumulate": 1, "ema": 0.0, "precision": "float32"}
+GRADIENTS = np.random.default_rng(1).normal(0, 2, (12, 2, 3)).astype("float32")
+
+
+def settings(**changes: object) -> UpdateSettings:
+    return UpdateSettings(**{**OFF, **changes})
+
+
+def weights() -> list[keras.Variable]:
+    return [keras.Variable(np.full(3, 0.5, "float32")), keras.Variable(np.ones(3, "float32"))]
+
+
+def values(variables: list[keras.Variable]) -> np.ndarray:
+    return np.stack([keras.ops.convert_to_numpy(value) for value in variables])
+
+
+def schedule() -> keras.optimizers.schedules.LearningRateSchedule:
+    return keras.optimizers.schedules.PolynomialDecay(0.1, 10)
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
+def test_gradients_added_up_update_as_their_sum_does(precision):
+    asked = settings(precision=precision, ema=0.8)
+    one, other = weights(), weights()
+    at_once, gathered = adam(schedule(), asked), Accumulating(adam(schedule(), asked))
+    at_once.build(one)
+    gathered.build(other)
+    for group in GRADIENTS.reshape(4, 3, 2, 3):
+        at_once.apply(list(group.sum(axis=0)), one)
+        for gradient in group:
+            before = values(other)
+            gathered.apply(list(gradient), other)
+            np.testing.assert_array_equal(values(other), before)
+        gathered.finish()
+        np.testing.assert_allclose(values(one), values(other), rtol=1e-6)
+    assert int(gathered.inner.iterations) == 4
+    for optimizer, kept in ((at_once, one), (gathered.inner, other)):
+        optimizer.finalize_variable_values(kept)
+    np.testing.assert_allclose(values(one), values(other), rtol=1e-6)
+
+
+def test_the_norm_of_the_sum_is_bounded_and_not_that_of_each():
+    asked = settings(clip_norm=1e-3)
+    gathered = Accumulating(keras.optimizers.SGD(1.0, global_clipnorm=asked.clip_norm))
+    kept = weights()
+    gathered.build(kept)
+    before = values(kept)
+    large = np.array([[3.0, 0, 0], [0, 0, 0]], "float32")
+    for gradient in (large, -large, np.roll(large, 1, axis=1)):
+        gathered.apply(list(gradient), kept)
+    gathered.finish()
+    np.testing.assert_allclose(values(kept) - before, -1e-3 * np.roll(large, 1, axis=1) / 3, 1e-3)
+
+
+def test_the_average_is_the_sum_that_it_is_defined_by():
+    kept = weights()
+    optimizer = adam(0.1, settings(ema=0.7))
+    optimizer.build(kept)
+    expected = None
+    for gradient in GRADIENTS:
+        optimizer.apply(list(gradient), kept)
+        now = values(kept)
+        expected = now if expected is None else 0.7 * expected + 0.3 * now
+    own = values(kept)
+    optimizer.finalize_variable_values(kept)
+    np.testing.assert_allclose(values(kept), expected, rtol=1e-5)
+    assert np.abs(own - expected).max() > 1e-3
+
+
+def test_in_float16_an_update_that_overflows_is_left_out():
+    kept = weights()
+    optimizer = adam(0.1, settings(precision="mixed_float16", ema=0.5))
+    optimizer.build(kept)
+    scale = float(keras.ops.convert_to_numpy(optimizer.scale_loss(1.0)))
+    assert scale > 1
+    before = values(kept)
+    optimizer.apply([np.full(3, np.inf, "float32"), np.ones(3, "float32")], kept)
+    np.testing.assert_array_equal(values(kept), before)
+    assert float(keras.ops.convert_to_numpy(optimizer.scale_loss(1.0))) == scale / 2
+    optimizer.apply(list(GRADIENTS[0]), kept)
+    assert np.abs(values(kept) - before).max() > 0
+
+
+def test_while_averaged_a_decoder_has_other_weights_and_then_its_own():
+    decoder = build(
+        DecoderSettings.plain(decoder="inject", units=4, embedding=3, dropout=0.0), 9, (5,)
+    )
+    optimizer = adam(0.1, settings(ema=0.9))
+    optimizer.build(decoder.trainable_variables)
+    rng = np.random.default_rng(1)
+    seen = []
+    for _ in range(3):
+        gradients = [rng.normal(size=value.shape) for value in decoder.trainable_variables]
+        optimizer.apply([value.astype("float32") for value in gradients])
+        seen.append(decoder.get_weights())
+    with averaged(decoder, optimizer, 0.9):
+        average = decoder.get_weights()
+    for place, kept in enumerate(decoder.get_weights()):
+        first, second, third = (weights[place] for weights in seen)
+        np.testing.assert_array_equal(kept, third)
+        expected = 0.9 * (0.9 * first + 0.1 * second) + 0.1 * third
+        np.testing.assert_allclose(average[place], expected, rtol=1e-4, atol=1e-6)
+    with averaged(decoder, optimizer, 0.0):
+        np.testing.assert_array_equal(decoder.get_weights()[0], seen[-1][0])
