@@ -35,6 +35,7 @@ def test_the_finished_checkpoint_stays_to_begin_from(trained):
     assert len(json.loads((checkpoint / "history.json").read_text())["epochs"]) == 2
 
 
+@pytest.mark.slow
 def test_of_finished_checkpoints_the_newest_stay(trained, train_inputs, tmp_path):
     folder = trained.data / "cache" / "train"
     before = set(folder.iterdir())
@@ -129,7 +130,9 @@ def test_pictures_without_features_are_one_line(featured, train_inputs, one_line
     assert "without features. Run `dvc repro`" in one_line(result)
 
 
-@pytest.fixture(scope="module", params=["parquet", "tfrecord"])
+@pytest.fixture(
+    scope="module", params=["parquet", pytest.param("tfrecord", marks=pytest.mark.slow)]
+)
 def gridded(request, encoded, train_inputs, tmp_path_factory):
     """What `train` is given, with features of grids, and the folder of these."""
     out = tmp_path_factory.mktemp("grids") / "features"
@@ -160,6 +163,7 @@ def test_a_decoder_that_attends_is_trained_from_grids_to_captions(
     assert told.out == f"{picture}\t{found[0].text}\n"
 
 
+@pytest.mark.slow
 def test_pretrained_word_vectors_are_begun_with_and_part_of_what_names_a_training(
     featured, train_inputs, one_line, content, tmp_path
 ):
@@ -205,6 +209,7 @@ def test_a_killed_training_does_not_continue_with_other_word_vectors(
     assert folders[0] == folders[2] != folders[1]
 
 
+@pytest.mark.slow
 def test_all_settings_together_train_to_a_bundle_that_captions(
     featured, gridded, command, tmp_path
 ):
