@@ -1,36 +1,133 @@
 """Caption new pictures from a trained bundle alone: `caption photo.jpg` (not a stage)."""
 
+import io
+import os
+import sys
+from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-import numpy as np
 import typer
+from pydantic import ValidationError
 
-from pipeline.captioner import bundle
-from pipeline.captioner.captioner import SearchSettings
+from pipeline.captioner.output import HEADS, WRITERS, printable
+from pipeline.captioner.pictures import BATCH, Captioned, PictureCaptioner
+from pipeline.captioner.search.settings import SearchSettings
 from pipeline.errors import InputError
-from pipeline.images.decode import PictureError, read_square
-from pipeline.images.encoder import Encoder
+from pipeline.images.description import (
+    DescriptionError,
+    beside,
+    embed,
+    is_described,
+    write_beside,
+)
+from pipeline.images.loose import find_pictures, names_of
+from pipeline.progress import WIDTH, Progress
 from stages.command import EXIT_BAD_INPUT, run
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".ppm"}
-BATCH = 32
+BEAM_WIDTH = 3  # this and the options' defaults are those of section `evaluate` of params.yaml
+LAST_TRAINED = Path("data/train/bundle")
+REPOSITORY = Path(__file__).parents[1]
+LIST = "-"  # standard input
+SEARCH, SAMPLE = "How captions are searched", "Sampling"
+
+
+class Form(StrEnum):
+    """How captions are printed."""
+
+    text = "text"
+    jsonl = "jsonl"
+    csv = "csv"
+
+
+class AltText(StrEnum):
+    """Where captions are kept with the pictures."""
+
+    file = "file"
+    embed = "embed"
 
 
 def caption(
-    pictures: Annotated[list[Path], typer.Argument(help="Pictures, or folders of them.")],
-    model: Annotated[Path, typer.Option("--bundle", help="The trained bundle.")] = Path(
-        "data/train/bundle"
-    ),
+    pictures: Annotated[
+        list[str],
+        typer.Argument(
+            help="Pictures, folders, globs in quotes; `-`: standard input has paths, one a line."
+        ),
+    ],
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            "--bundle", help="The trained bundle, a folder or a zip. [default: the last trained]"
+        ),
+    ] = None,
+    recursive: Annotated[
+        bool, typer.Option("--recursive", "-r", help="Look into the folders in folders, too.")
+    ] = False,
+    null: Annotated[
+        bool, typer.Option("--null", "-0", help="Standard input is as `find -print0` writes it.")
+    ] = False,
+    best: Annotated[
+        int, typer.Option("--best", "-n", min=1, max=100, help="Captions a picture, best first.")
+    ] = 1,
+    form: Annotated[Form, typer.Option("--format", "-f", help="Of what is printed.")] = Form.text,
+    alt_text: Annotated[
+        AltText | None,
+        typer.Option(
+            help="Keep the best caption with the picture: in photo.jpg.alt.txt, or embedded in "
+            "the picture's own description (JPEG, PNG, WebP). Those that have one are left out."
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="With --alt-text: replace what is there.")
+    ] = False,
     beam_width: Annotated[
-        int, typer.Option(min=1, max=100, help="Captions kept while searching.")
-    ] = 3,
+        int | None,
+        typer.Option(
+            min=1,
+            max=100,
+            help="Captions kept while searching. [default: 3, or --best]",
+            rich_help_panel=SEARCH,
+        ),
+    ] = None,
     length_penalty: Annotated[
-        float, typer.Option(min=0, max=5, help="Above 0: favours longer captions.")
-    ] = 1.0,
+        float,
+        typer.Option(
+            min=0, max=5, help="Above 0: favours longer captions.", rich_help_panel=SEARCH
+        ),
+    ] = 0.5,
     max_words: Annotated[
-        int, typer.Option(min=1, max=200, help="Bound on a caption's words.")
+        int, typer.Option(min=1, max=200, help="Of a caption.", rich_help_panel=SEARCH)
     ] = 20,
+    min_words: Annotated[
+        int, typer.Option(min=0, max=200, help="Of a caption.", rich_help_panel=SEARCH)
+    ] = 0,
+    block_ngrams: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=200,
+            help="No words in a row, as many as this, come twice; 0: they may.",
+            rich_help_panel=SEARCH,
+        ),
+    ] = 0,
+    sample: Annotated[
+        bool,
+        typer.Option("--sample", help="Draw captions by their chance.", rich_help_panel=SAMPLE),
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of the draw.", rich_help_panel=SAMPLE)] = 1,
+    top_p: Annotated[
+        float,
+        typer.Option(
+            min=0.001, max=1, help="Chance of the words drawn from.", rich_help_panel=SAMPLE
+        ),
+    ] = 0.9,
+    temperature: Annotated[
+        float,
+        typer.Option(
+            min=0.01, max=100, help="Below 1: likely words become likelier.", rich_help_panel=SAMPLE
+        ),
+    ] = 1.0,
     max_pixels: Annotated[
         int, typer.Option(min=1, help="Larger pictures are refused.")
     ] = 100_000_000,
@@ -40,51 +137,158 @@ def caption(
     A picture that cannot be read is told on standard error; the others are captioned all the
     same, and the exit code is 2.
     """
-    search = SearchSettings(
-        beam_width=beam_width, length_penalty=length_penalty, max_words=max_words
+    if beam_width is not None and beam_width < best and not sample:
+        raise InputError(
+            f"--beam-width: expected at least --best, {best}: no more captions are kept than that. "
+            f"Received: {beam_width}"
+        )
+    search = _search(
+        beam_width=beam_width or max(BEAM_WIDTH, best),
+        length_penalty=length_penalty,
+        max_words=max_words,
+        min_words=min_words,
+        block_ngrams=block_ngrams,
+        method="sample" if sample else "beam",
+        sampling={"top_p": top_p, "temperature": temperature, "samples": best, "seed": seed},
     )
-    paths = _gather(pictures)
-    captioner = bundle.load_captioner(model)
-    pooled = len(captioner.decoder.feature_shape) == 1
-    encoder = Encoder.load(model / bundle.ENCODER, pooling="average" if pooled else "grid")
+    keeper = _Keeper(alt_text, force)
+    paths = keeper.without_described(find_pictures(_expanded(pictures, null), recursive))
+    _write(HEADS[form.value])
     broken = 0
-    for first in range(0, len(paths), BATCH):
-        good, pixels = [], []
-        for path in paths[first : first + BATCH]:
-            try:
-                pixels.append(read_square(path, encoder.spec.side, max_pixels))
-                good.append(path)
-            except PictureError as error:
-                broken += 1
-                typer.echo(f"error: {error}", err=True)
-        if not good:
-            continue
-        features = encoder.encode(np.stack(pixels))
-        for path, found in zip(good, captioner.caption(features, search), strict=True):
-            typer.echo(f"{path}\t{found[0].text}")
-    if broken:
+    for picture in _captioned(paths, model or _last_trained(), search, max_pixels):
+        if picture.error:
+            broken += 1
+            _tell(f"error: {picture.error}")
+        _write(WRITERS[form.value](picture._replace(captions=picture.captions[:best]), best > 1))
+        keeper.keep(picture)
+    keeper.tell()
+    if broken or keeper.failed:
         raise typer.Exit(EXIT_BAD_INPUT)
 
 
-def _gather(given: list[Path]) -> list[Path]:
-    """List the pictures: files as they are, of folders what looks like a picture, sorted."""
-    paths: list[Path] = []
-    for path in given:
-        if path.is_dir():
-            inside = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
-            if not inside:
-                raise InputError(
-                    f"{path}: expected a folder with pictures ({', '.join(sorted(SUFFIXES))}). "
-                    "Received: none"
-                )
-            paths.extend(inside)
-        else:
-            paths.append(path)
-    return paths
+def _search(**options: Any) -> SearchSettings:
+    """Make settings of the search from options; what contradicts is one line."""
+    plain = SearchSettings.plain(beam_width=1, length_penalty=0, max_words=1).model_dump()
+    try:
+        return SearchSettings.model_validate({**plain, **options})
+    except ValidationError as error:
+        problem = error.errors()[0]
+        option = "--" + str(problem["loc"][-1]).replace("_", "-")
+        raise InputError(f"{option}: {problem['msg']}. Received: {problem['input']}") from error
+
+
+def _expanded(given: list[str], null: bool) -> list[str]:
+    """Put the names from standard input in the place of `-`."""
+    if LIST not in given:
+        if null:
+            raise InputError("--null: expected `-`, for paths from standard input. Received: none")
+        return given
+    at = given.index(LIST)
+    names = names_of(sys.stdin.buffer.read(), b"\0" if null else b"\n")
+    return [*given[:at], *names, *(name for name in given[at:] if name != LIST)]
+
+
+def _last_trained() -> Path:
+    """Name the last bundle trained here, or else in the repository of this file."""
+    elsewhere = REPOSITORY / LAST_TRAINED
+    return elsewhere if not LAST_TRAINED.exists() and elsewhere.exists() else LAST_TRAINED
+
+
+def _captioned(
+    paths: list[Path], model: Path, search: SearchSettings, max_pixels: int
+) -> Iterator[Captioned]:
+    """Caption pictures, and tell how far it is where the captions themselves do not."""
+    if not paths:
+        return
+    captioner = PictureCaptioner.load(model)
+    found = captioner.caption_files(paths, search, max_pixels)
+    if len(paths) <= BATCH or (sys.stdout.isatty() and sys.stderr.isatty()):
+        yield from found
+        return
+    with Progress("caption", len(paths), "pictures") as progress:
+        for picture in found:
+            yield picture
+            progress.advance(1)
+
+
+class _Keeper:
+    """Keeps captions with their pictures, as --alt-text says.
+
+    Attributes:
+        there: pictures that had a description already.
+        failed: pictures whose caption could not be kept.
+    """
+
+    def __init__(self, where: AltText | None, force: bool) -> None:
+        self.where, self.force = where, force
+        self.there = self.failed = 0
+
+    def without_described(self, paths: list[Path]) -> list[Path]:
+        """Leave out what has a description: so a run goes on where the last one was stopped."""
+        if self.where is None or self.force:
+            return paths
+        left = [path for path in paths if not self._has_one(path)]
+        self.there = len(paths) - len(left)
+        return left
+
+    def keep(self, picture: Captioned) -> None:
+        """Keep a picture's best caption, if it has one."""
+        if self.where is None or picture.error:
+            return
+        path, text = picture.path, picture.captions[0].text
+        if not text:  # the model finds that it is best to say nothing
+            self.failed += 1
+            _tell(f"error: {path}: its caption has no words to be kept. Try --min-words 3")
+            return
+        try:
+            if self.where is AltText.file:
+                write_beside(path, text, self.force)
+            else:
+                self._embed(path, text)
+        except DescriptionError as error:
+            if error.reason == "described":  # by another name of it, or meanwhile
+                self.there += 1
+            else:
+                self.failed += 1
+                _tell(f"error: {error}")
+
+    def tell(self) -> None:
+        """Tell what was left as it was."""
+        if self.there:
+            _tell(
+                f"caption: {self.there} described already, and left as they are; --force replaces "
+                "descriptions"
+            )
+
+    def _embed(self, path: Path, text: str) -> None:
+        try:
+            embed(path, text, self.force)
+        except DescriptionError as error:
+            if error.reason not in ("format", "no_room"):
+                raise
+            _tell(f"{error}. Its caption is in {write_beside(path, text, self.force)}")
+
+    def _has_one(self, path: Path) -> bool:
+        """Whether a description is where it would be put, or beside where it could not be."""
+        return os.path.lexists(beside(path)) or (self.where is AltText.embed and is_described(path))
+
+
+def _write(text: str) -> None:
+    """Print, each picture at once, and a path byte for byte."""
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _tell(line: str) -> None:
+    """Tell a line on standard error, over what progress has left there."""
+    line = printable(line)
+    typer.echo(f"{line:{WIDTH}}" if sys.stderr.isatty() else line, err=True)
 
 
 def main() -> None:
     """Run as the console script `caption`."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape", newline="\n")
     run(caption)
 
 

@@ -25,6 +25,7 @@ from pipeline.captioner.checkpoint import Checkpoint, History
 from pipeline.captioner.decoders.base import Decoder, DecoderSettings
 from pipeline.captioner.objective import Objective, ObjectiveSettings, crossentropy
 from pipeline.captioner.schedule import Rate, ScheduleSettings
+from pipeline.captioner.tracing import trace
 from pipeline.captioner.updates import Accumulating, UpdateSettings, adam, averaged
 from pipeline.captioner.validation import Mean, Validation
 from pipeline.progress import Progress
@@ -127,6 +128,7 @@ class Trainer:
             auto_scale_loss=False,
         )
         self.objective.optimizer.build(decoder.trainable_variables)
+        trace(self.objective, decoder.feature_shape)
         self.rate_set: float | None = None  # that the optimizer has been told
 
     def run_epoch(self, history: History, progress: Progress) -> float:

@@ -6,6 +6,7 @@ from pipeline.backend import jit
 from pipeline.captioner.batches import Batches, Split, ahead
 from pipeline.captioner.captioner import Captioner, SearchSettings
 from pipeline.captioner.objective import PLAIN, Objective, crossentropy
+from pipeline.captioner.tracing import trace
 from pipeline.evaluation.cider import CiderD
 
 
@@ -40,6 +41,7 @@ class Validation:
         self.captioner, self.val = captioner, val
         self.teacher = Objective(captioner.decoder, PLAIN)
         self.teacher.compile(loss=crossentropy(), jit_compile=jit())
+        trace(self.teacher, captioner.decoder.feature_shape)
         self.batches = Batches(val.captions, val.features, batch_size, seed=0)
         self.search = SearchSettings.plain(beam_width=1, length_penalty=0.0, max_words=max_words)
         self.scorer = CiderD(val.references)

@@ -1,12 +1,23 @@
 """The command `caption`."""
 
+import csv
+import io
 import json
+import math
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
+from PIL import Image
+
+from pipeline.captioner.captioner import Caption
+from pipeline.captioner.pictures import Captioned
+from pipeline.images.decode import PictureError, read_square
+from pipeline.images.description import embedded
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -40,7 +51,7 @@ def test_a_folder_is_captioned_in_the_order_of_its_names(command, model, picture
 
 
 def test_broken_pictures_are_told_and_the_others_captioned(command, model, pictures, monkeypatch):
-    monkeypatch.setattr("stages.caption.BATCH", 2)
+    monkeypatch.setattr("pipeline.captioner.pictures.BATCH", 2)
     expected = dict(lines(command("caption", pictures, "--bundle", model)))
     (pictures / "1.PNG").write_bytes((pictures / "1.PNG").read_bytes()[:60])
     (pictures / "3.png").write_bytes(b"")
@@ -63,7 +74,7 @@ def test_the_captions_are_those_that_evaluate_finds(command, model, trained):
     from pipeline.images.shards import read_shards
 
     known = read_shards(trained.data / "features", bundle.read_description(model).encoder)
-    search = SearchSettings(beam_width=3, length_penalty=1.0, max_words=20)
+    search = SearchSettings.plain(beam_width=3, length_penalty=0.5, max_words=20)
     row = known.row_of()["test-03"]
     [found] = bundle.load_captioner(model).caption(known.values[[row]], search)
     result = command("caption", trained.raw / "test-03.png", "--bundle", model)
@@ -92,14 +103,283 @@ def test_options_out_of_range_are_told(command, model, pictures, option):
     assert "Traceback" not in result.err
 
 
-def test_the_bundle_works_from_anywhere(model, pictures, tmp_path):
+def test_the_options_defaults_are_those_of_evaluate():
+    from stages.caption import BEAM_WIDTH, caption
+
+    evaluate = yaml.safe_load((REPOSITORY / "params.yaml").read_text())["evaluate"]
+    defaults = {**caption.__kwdefaults__} if caption.__kwdefaults__ else {}
+    names = caption.__code__.co_varnames[: caption.__code__.co_argcount]
+    defaults |= dict(zip(reversed(names), reversed(caption.__defaults__), strict=False))
+    for name in ("length_penalty", "max_words", "min_words", "block_ngrams"):
+        assert defaults[name] == evaluate[name], name
+    for name in ("top_p", "temperature", "seed"):
+        assert defaults[name] == evaluate["sampling"][name], name
+    assert evaluate["beam_width"] == BEAM_WIDTH
+
+
+class Fake:
+    """Stands in for a captioner where captions do not matter: each says its picture's name."""
+
+    asked: list = []  # noqa: RUF012 - what the last one was asked for
+
+    @classmethod
+    def load(cls, path: Path) -> "Fake":
+        return cls()
+
+    def caption_files(self, paths, settings, max_pixels):
+        Fake.asked[:] = [settings, max_pixels]
+        for path in paths:
+            try:
+                read_square(path, 8, max_pixels)
+            except PictureError as error:
+                yield Captioned(path, [], error)
+                continue
+            words = ("a", *path.stem.split()) if path.stem else ()
+            chances = [math.log(1 / 2 ** (rank + 1)) for rank in range(settings.beam_width)]
+            yield Captioned(path, [Caption(words, one, one) for one in chances], None)
+
+
+@pytest.fixture
+def fake(monkeypatch, tmp_path):
+    """Pictures, and a captioner that takes no time."""
+    monkeypatch.setattr("stages.caption.PictureCaptioner", Fake)
+    folder = tmp_path / "album"
+    folder.mkdir()
+    for number in range(3):
+        picture = Image.effect_noise((20 + number, 20), 50).convert("RGB")
+        picture.save(folder / f"{number}.png")
+    return folder
+
+
+# ---- which pictures
+
+
+def given(monkeypatch, content: bytes) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+
+
+def paths_of(result) -> list[str]:
+    assert (result.code, result.err) == (0, "")
+    return [path for path, _ in lines(result)]
+
+
+@pytest.mark.parametrize(
+    ("content", "options"),
+    [(b"{}/2.png\n\n{}/0.png\r\n{}/2.png", ()), (b"{}/2.png\0{}/0.png\0", ("--null",))],
+)
+def test_paths_come_from_standard_input(command, fake, monkeypatch, content, options):
+    """Each once; the order is that of the list, after what stands before the `-`."""
+    given(monkeypatch, content.replace(b"{}", os.fsencode(fake)))
+    result = command("caption", fake / "1.png", "-", *options)
+    assert paths_of(result) == [str(fake / f"{number}.png") for number in (1, 2, 0)]
+
+
+def test_an_empty_list_is_no_work(command, tmp_path, monkeypatch):
+    given(monkeypatch, b"")
+    result = command("caption", "-", "--bundle", tmp_path / "no bundle is needed")
+    assert (result.code, result.out, result.err) == (0, "", "")
+
+
+def test_null_without_a_list_is_told(command, fake, one_line):
+    assert "--null" in one_line(command("caption", fake, "--null"))
+
+
+def test_folders_in_folders_and_globs(command, fake, one_line):
+    inner = fake / "a" / "b"
+    inner.mkdir(parents=True)
+    shutil.copyfile(fake / "0.png", inner / "z.png")
+    top = [str(fake / f"{number}.png") for number in range(3)]
+    assert paths_of(command("caption", fake)) == top
+    assert paths_of(command("caption", fake, "--recursive")) == [*top, str(inner / "z.png")]
+    assert paths_of(command("caption", f"{fake}/[02].*")) == [top[0], top[2]]
+    assert "--recursive looks" in one_line(command("caption", fake / "a"))
+    result = command("caption", f"{fake}/*.gif", top[0])
+    assert (result.code, len(lines(result))) == (2, 1)
+    assert "*.gif" in result.err
+
+
+# ---- options of the search
+
+
+def test_options_reach_the_search(command, fake):
+    command("caption", fake, "-n", 5, "--length-penalty", 1.5, "--max-words", 9, "--min-words", 4)
+    search, max_pixels = Fake.asked
+    assert (search.method, search.beam_width, search.length_penalty) == ("beam", 5, 1.5)
+    assert (search.max_words, search.min_words, search.block_ngrams) == (9, 4, 0)
+    assert max_pixels == 100_000_000
+    options = ("--seed", 7, "--top-p", 0.5, "--temperature", 2, "--block-ngrams", 3)
+    command("caption", fake, "--sample", "-n", 4, "--max-pixels", 500, *options)
+    search, max_pixels = Fake.asked
+    assert (search.method, search.block_ngrams, max_pixels) == ("sample", 3, 500)
+    drawn = {"samples": 4, "seed": 7, "top_p": 0.5, "temperature": 2.0}
+    assert search.sampling.model_dump() == drawn
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (("--min-words", 9, "--max-words", 8), "--min-words: "),
+        (("--best", 4, "--beam-width", 3), "--beam-width: expected at least --best, 4"),
+    ],
+)
+def test_options_that_contradict_are_one_line(command, fake, one_line, options, expected):
+    assert expected in one_line(command("caption", fake, *options))
+
+
+def test_draws_depend_on_their_seed(command, model, pictures):
+    drawn = {
+        seed: command("caption", pictures, "--bundle", model, "--sample", "-n", 4, "--seed", seed)
+        for seed in (1, 2)
+    }
+    assert {result.code for result in drawn.values()} == {0}
+    assert drawn[1].out != drawn[2].out
+
+
+# ---- what is printed
+
+
+@pytest.mark.parametrize(("best", "count"), [(1, 1), (2, 2), (4, 4)])
+def test_as_many_captions_as_are_asked_for(command, fake, best, count):
+    result = command("caption", fake / "0.png", "-n", best, "-f", "csv")
+    rows = list(csv.DictReader(io.StringIO(result.out)))
+    assert [row["rank"] for row in rows] == [str(rank + 1) for rank in range(count)]
+    assert [float(row["probability"]) for row in rows] == [0.5 ** (n + 1) for n in range(count)]
+
+
+def test_json_lines_tell_of_broken_pictures_too(command, fake):
+    (fake / "1.png").write_bytes(b"no picture")
+    result = command("caption", fake, "-f", "jsonl")
+    rows = [json.loads(line) for line in result.out.splitlines()]
+    assert result.code == 2
+    assert [list(row) for row in rows] == [
+        ["captions", "path"],
+        ["error", "path", "reason"],
+        ["captions", "path"],
+    ]
+    assert rows[1]["reason"] == "not_a_picture"
+    assert result.err == f"error: {rows[1]['error']} (not_a_picture)\n"
+
+
+def test_an_error_stays_on_its_line(command, fake):
+    result = command("caption", fake / "a\n\x1b[31m.png")
+    assert (result.code, result.out, len(result.err.splitlines())) == (2, "", 1)
+    assert "\x1b" not in result.err
+
+
+def test_progress_is_told_for_many_pictures(command, fake, monkeypatch):
+    monkeypatch.setattr("stages.caption.BATCH", 2)
+    assert "caption: 3/3 pictures" in command("caption", fake).err
+
+
+# ---- captions kept with the pictures
+
+
+def test_text_files_beside_are_written_once(command, fake):
+    (fake / "1.png.alt.txt").write_text("what a person wrote\n")
+    (fake / "2.png").write_bytes(b"broken")
+    result = command("caption", fake, "--alt-text", "file")
+    assert result.code == 2
+    assert lines(result) == [[str(fake / "0.png"), "a 0"]]
+    assert (fake / "0.png.alt.txt").read_text() == "a 0\n"
+    assert "1 described already" in result.err
+    assert not (fake / "2.png.alt.txt").exists()
+    again = command("caption", fake / "0.png", "--alt-text", "file")
+    assert (again.code, again.out) == (0, "")
+    assert (fake / "1.png.alt.txt").read_text() == "what a person wrote\n"
+    command("caption", fake, "--alt-text", "file", "--force")
+    assert (fake / "1.png.alt.txt").read_text() == "a 1\n"
+
+
+def test_captions_are_embedded_and_pixels_stay(command, fake):
+    picture = Image.open(fake / "0.png")
+    for name in ("a.jpg", "b.webp", "c.gif"):
+        picture.save(fake / name)
+    before = {path.name: Image.open(path).tobytes() for path in fake.iterdir()}
+    gif = (fake / "c.gif").read_bytes()
+    result = command("caption", fake, "--alt-text", "embed")
+    assert result.code == 0, result.err
+    found = {Path(path).name: text for path, text in lines(result)}
+    assert set(found) == set(before) == {"0.png", "1.png", "2.png", "a.jpg", "b.webp", "c.gif"}
+    for name, text in found.items():
+        assert Image.open(fake / name).tobytes() == before[name]
+        if name != "c.gif":
+            assert embedded((fake / name).read_bytes()) == text
+    assert (fake / "c.gif").read_bytes() == gif
+    assert (fake / "c.gif.alt.txt").read_text() == "a c\n"
+    [line] = result.err.splitlines()
+    assert "only JPEG, PNG and WebP" in line
+    assert "c.gif.alt.txt" in line
+    kept = {path.name: path.read_bytes() for path in fake.iterdir()}
+    again = command("caption", fake, "--alt-text", "embed")
+    assert (again.code, again.out) == (0, "")
+    assert "6 described already" in again.err
+    assert {path.name: path.read_bytes() for path in fake.iterdir()} == kept
+
+
+def test_another_name_of_the_same_file_is_not_written_twice(command, fake):
+    (fake / "link.png").symlink_to("0.png")
+    result = command("caption", fake, "--alt-text", "embed")
+    assert result.code == 0
+    assert "1 described already" in result.err
+    assert embedded((fake / "0.png").read_bytes()) == "a 0"
+
+
+def test_a_caption_that_cannot_be_kept_is_told_and_printed(command, fake):
+    (fake / "1.png").chmod(0o444)
+    result = command("caption", fake, "--alt-text", "embed")
+    assert result.code == 2
+    assert len(lines(result)) == 3
+    assert result.err == f"error: {fake / '1.png'}: is read-only\n"
+
+
+def test_a_caption_without_words_is_not_kept(command, fake, monkeypatch):
+    monkeypatch.setattr(Caption, "text", "")
+    result = command("caption", fake / "0.png", "--alt-text", "file")
+    assert result.code == 2
+    assert "--min-words" in result.err
+    assert not (fake / "0.png.alt.txt").exists()
+
+
+# ---- the bundle
+
+
+def test_a_zip_of_a_bundle_does_as_well(command, model, pictures, tmp_path):
+    from pipeline.captioner.bundle_zip import pack
+
+    pack(model, tmp_path / "bundle.zip")
+    result = command("caption", pictures, "--bundle", tmp_path / "bundle.zip")
+    assert len(paths_of(result)) == 3
+
+
+def test_the_last_trained_bundle_is_that_of_here_or_of_the_repository(
+    command, fake, tmp_path, monkeypatch
+):
+    asked = []
+    monkeypatch.setattr(Fake, "load", lambda path: asked.append(path) or Fake())
+    monkeypatch.setattr("stages.caption.REPOSITORY", tmp_path / "repository")
+    here, there = tmp_path / "here", tmp_path / "repository"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    for made in (None, there, here):
+        if made:
+            (made / "data" / "train" / "bundle").mkdir(parents=True)
+        assert command("caption", fake).code == 0
+    last = Path("data/train/bundle")
+    assert asked == [last, there / last, last]
+
+
+def test_the_bundle_works_from_anywhere_and_a_path_comes_out_as_it_went_in(
+    model, pictures, tmp_path
+):
     shutil.copytree(model, tmp_path / "moved")
+    path = b"pictures/\xff.png"  # not UTF-8
+    (pictures / "0.PNG").rename(os.fsdecode(os.fsencode(tmp_path) + b"/" + path))
     caption = Path(sys.executable).with_name("caption")  # the console script
     result = subprocess.run(
-        [caption, "pictures/0.PNG", "--bundle", "moved"],
+        [caption, path, "--bundle", "moved", "--format", "csv"],
         cwd=tmp_path,
         capture_output=True,
-        text=True,
+        env={**os.environ, "LC_ALL": "C"},
     )
     assert result.returncode == 0, result.stderr
-    assert result.stdout.startswith("pictures/0.PNG\t")
+    assert result.stdout.splitlines()[1].startswith(path + b",1,")

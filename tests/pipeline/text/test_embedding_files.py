@@ -206,7 +206,10 @@ def test_lines_are_counted_with_the_first_one(refuse):
     assert "the first line 5: 'cat 1 2'" in refuse(b"14" + WORD2VEC[1:] + b"cat 1 2\n" * 11)
 
 
-@pytest.mark.parametrize("content", [b"", b"\n\n", b"\xef\xbb\xbf", b" ", gzip.compress(b"", mtime=0)])
+EMPTY = [b"", b"\n\n", b"\xef\xbb\xbf", b" ", gzip.compress(b"", mtime=0)]
+
+
+@pytest.mark.parametrize("content", EMPTY)
 @pytest.mark.parametrize("file_format", ["auto", "glove", "word2vec", "word2vec_binary"])
 def test_an_empty_file_is_told(refuse, content, file_format):
     assert "Received: no content" in refuse(content, file_format)

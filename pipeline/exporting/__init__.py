@@ -1,0 +1,1 @@
+"""Exports: models that run without this library, and the card that goes with them."""

@@ -1,0 +1,359 @@
+"""The model card: what a model is, what it was made from, how good it is, and what it cannot do.
+
+After Mitchell et al., "Model Cards for Model Reporting" (2019), as Markdown with a block of YAML
+before it. Every figure is copied from a file: bundle.json, encoder.json and vocabulary.json of the
+bundle, params.yaml and metrics.json where they are given. What is not known is said to be missing.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline.captioner import bundle
+from pipeline.captioner.captioner import SearchSettings
+from pipeline.errors import InputError
+from pipeline.files import write_text
+from pipeline.images.spec import Spec, read_spec
+from pipeline.text.marks import END, MARKS, UNKNOWN
+from pipeline.text.vocabulary import Vocabulary
+
+SCORES = {  # of metrics.json, with an interval each
+    "bleu_1": "BLEU-1",
+    "bleu_2": "BLEU-2",
+    "bleu_3": "BLEU-3",
+    "bleu_4": "BLEU-4",
+    "meteor": "METEOR",
+    "rouge_l": "ROUGE-L",
+    "cider_d": "CIDEr-D",
+    "spice": "SPICE",
+    "fact_accuracy": "captions true of their picture",
+}
+FIGURES = {  # of metrics.json, beside the scores
+    "human_cider_d": "CIDEr-D of people's own captions against each other",
+    "oracle_cider_d": "CIDEr-D, had the best of the captions of each picture been chosen",
+    "distinct_share": "share of different captions among all",
+    "verbatim_share": "share of captions that are a training caption word for word",
+    "words_used": "different words said",
+    "vocabulary_share": "share of the vocabulary that was said",
+    "mean_words": "words a caption",
+    "repeated_word_share": "share of captions with a word twice in a row",
+    "bad_ending_share": "share of captions that break off",
+}
+SECTIONS = ("ingest", "clean", "vocabulary", "encoder", "features", "train", "evaluate")
+TOLD = ("clean", "vocabulary", "encoder", "train", "evaluate")  # sections in the card, whole
+ALSO_TOLD = ("features.pooling", "features.precision", "features.dtype")
+BUILT_IN = "data/raw/scenes"  # `ingest.folder` of the data set that stage `sample` draws
+PEOPLE = (
+    *("man", "men", "woman", "women", "boy", "boys", "girl", "girls"),
+    *("child", "children", "kid", "kids", "person", "people"),
+)
+COMMONEST = 20  # words listed
+MISSING = "Missing: "  # begins every line about something that is not known
+
+
+@dataclass(frozen=True)
+class Model:
+    """What the files of a bundle say."""
+
+    description: bundle.Description
+    spec: Spec
+    vocabulary: Vocabulary
+
+
+def write(
+    path: Path,
+    folder: Path,
+    contents: Mapping[str, str],
+    search: SearchSettings,
+    metrics: Path | None,
+    params: Path | None,
+) -> None:
+    """Write the card.
+
+    Args:
+        path: the Markdown file.
+        folder: the bundle.
+        contents: what lies beside the card: path -> what it is.
+        search: settings of the search that is exported.
+        metrics: `evaluate`'s metrics.json of this bundle, where there is one.
+        params: the params.yaml that the bundle was made with, where there is one.
+
+    Raises:
+        InputError: a file is missing or is not what it should be, or `params` belongs to another
+            model.
+    """
+    description = bundle.read_description(folder)
+    words = Vocabulary.read(folder / bundle.WORDS)
+    model = Model(description, read_spec(folder / bundle.ENCODER), words)
+    scores = _metrics(metrics) if metrics else None
+    settings = _params(params, model) if params else None
+    parts = (
+        _front_matter(scores),
+        _what(model, contents),
+        _use(search),
+        _data(model, settings),
+        _settings(settings),
+        _scores(scores, settings, search),
+        _limits(model, settings),
+    )
+    write_text(path, "\n".join(parts))
+
+
+def _metrics(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path}: expected metrics.json of stage `evaluate`. Received: {error}"
+        ) from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: expected metrics.json of stage `evaluate`. Received: a list")
+    return content
+
+
+def _params(path: Path, model: Model) -> dict[str, Any]:
+    """Read params.yaml, and make sure that it is about this model."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        told = " ".join(str(error).split())
+        raise InputError(f"{path}: expected params.yaml. Received: {told}") from error
+    known = content if isinstance(content, dict) else {}
+    sections: dict[str, dict[str, Any]] = {
+        name: known[name] for name in SECTIONS if isinstance(known.get(name), dict)
+    }
+    for name in ("train", "encoder"):
+        if name not in sections:
+            raise InputError(f"{path}: expected a section {name!r} of settings. Received: none")
+    shape = {f"train.{name}": value for name, value in model.description.decoder}
+    shape["encoder.network"] = model.spec.network
+    for name, expected in shape.items():
+        section, key = name.split(".")
+        received = sections[section].get(key, expected)
+        if received != expected:
+            raise InputError(
+                f"{path}: expected the settings that the model was made with, {name}: {expected}. "
+                f"Received: {received}. Give its own params.yaml, or none"
+            )
+    return sections
+
+
+def _front_matter(scores: Mapping[str, Any] | None) -> str:
+    """What model catalogues read: no language and no licence, as no file tells them."""
+    block: dict[str, Any] = {
+        "pipeline_tag": "image-to-text",
+        "library_name": "keras",
+        "tags": ["image-captioning", "keras", "tensorflow"],
+    }
+    if scores:
+        kinds = ("bleu", "meteor", "rouge", "cider", "spice")
+        block["metrics"] = [kind for kind in kinds if any(name.startswith(kind) for name in scores)]
+    return f"---\n{yaml.safe_dump(block, sort_keys=False)}---\n"
+
+
+def _what(model: Model, contents: Mapping[str, str]) -> str:
+    description, spec = model.description, model.spec
+    shape = description.decoder
+    rows = {
+        "decoder": f"`{shape.decoder}`, {shape.units} units, word vectors of {shape.embedding}",
+        "vocabulary": f"{len(model.vocabulary) - len(MARKS):,} words",
+        "encoder": f"`{spec.network}`, weights: {spec.source}",
+        "pictures": f"RGB, squashed to {spec.side} x {spec.side} pixels",
+        "features": " x ".join(map(str, description.feature_shape)),
+        "encoder's fingerprint": f"`{spec.fingerprint}`",
+        "bundle": f"version {description.version}",
+        "decoder's weights": f"SHA-256 `{description.files[bundle.WEIGHTS]}`",
+    }
+    return "\n".join(
+        [
+            f"# Image captioner: {shape.decoder} on {spec.network}",
+            "",
+            "Says in a sentence what is to be seen in a picture: a CNN turns the picture into",
+            "features, and an LSTM turns these into words. Made with caption-pipeline.",
+            "",
+            _table(("", ""), rows.items()),
+            "Files:",
+            "",
+            _table(
+                ("path", "what it is"), ((f"`{name}`", told) for name, told in contents.items())
+            ),
+        ]
+    )
+
+
+def _use(search: SearchSettings) -> str:
+    return "\n".join(
+        [
+            "## Use",
+            "",
+            "For drafts of picture descriptions that a person reads before others rely on them,",
+            "and for teaching and comparing captioners. Not for decisions about people, and not",
+            "where a wrong description can do harm.",
+            "",
+            "Captions are searched with these settings:",
+            "",
+            _table(("setting", "value"), _in_use(search)),
+        ]
+    )
+
+
+def _in_use(search: SearchSettings) -> Iterable[tuple[str, str]]:
+    """List the settings of the search, but for those of other methods."""
+    others = {"diverse": ("sampling",), "sample": ("diverse",), "beam": ("diverse", "sampling")}
+    shown = search.model_dump(exclude=set(others[search.method]))
+    return ((f"`{name}`", value) for name, value in _flat(shown))
+
+
+def _data(model: Model, settings: Mapping[str, Any] | None) -> str:
+    counts = model.vocabulary.counts
+    captions, rare, known = counts[END], counts[UNKNOWN], sum(counts[len(MARKS) :])
+    lines = ["## Training data", "", f"{captions:,} captions of training pictures."]
+    words = known + rare
+    lines.append(
+        f"{words:,} words, of which {rare:,} ({rare / max(1, words):.2%}) are too rare for the "
+        "vocabulary and can never be said."
+    )
+    folder = (settings or {}).get("ingest", {}).get("folder")
+    if folder is None:
+        lines.append(f"{MISSING}the name of the data set (no params.yaml was given).")
+    elif folder == BUILT_IN:
+        lines.append(
+            "The pictures are *scenes*: drawn by a program, with captions written by a grammar."
+        )
+    else:
+        name = Path(folder).name if Path(folder).is_absolute() else folder
+        lines.append(f"The data set's folder is `{name}`.")
+    lines.append(f"{MISSING}the licence of the data, and the language of the captions.")
+    return "\n".join(lines) + "\n"
+
+
+def _settings(settings: Mapping[str, Any] | None) -> str:
+    lines = ["## Settings", ""]
+    if settings is None:
+        return "\n".join([*lines, f"{MISSING}params.yaml was not given.", ""])
+    rows = ((f"`{name}`", value) for name, value in _flat(settings) if _is_told(name, settings))
+    return "\n".join([*lines, _table(("setting", "value"), rows)])
+
+
+def _is_told(name: str, settings: Mapping[str, Any]) -> bool:
+    """Whether a setting decided on the model, and is no place on a machine."""
+    encoder = settings["encoder"]
+    unused = []
+    if encoder.get("weights") != "train":
+        unused.append("encoder.compact.")
+    if not encoder.get("finetune"):
+        unused.append("encoder.finetuning.")
+    if "folder" in name or name == "evaluate.spice" or name.startswith(tuple(unused)):
+        return False
+    return name.startswith(tuple(f"{section}." for section in TOLD)) or name in ALSO_TOLD
+
+
+def _scores(
+    scores: Mapping[str, Any] | None, settings: Mapping[str, Any] | None, search: SearchSettings
+) -> str:
+    lines = ["## Scores", ""]
+    if scores is None:
+        return "\n".join([*lines, f"{MISSING}metrics.json was not given.", ""])
+    pictures = scores.get("scored_pictures", scores.get("pictures"))
+    told = f"{pictures:,} pictures" if isinstance(pictures, int) else f"{MISSING}their number"
+    lines += [
+        f"On {told} that training did not see, as `evaluate` measured them. The interval is the",
+        "95% bootstrap over the pictures: how far a score would move with other pictures, and not",
+        "with another training.",
+        "",
+    ]
+    rows = [
+        (label, _number(scores[name]), _interval(scores, name))
+        for name, label in SCORES.items()
+        if name in scores
+    ]
+    lines.append(_table(("score", "value", "95% interval"), rows))
+    others = [(told, _number(scores[name])) for name, told in FIGURES.items() if name in scores]
+    if others:
+        lines.append(_table(("figure", "value"), others))
+    lines.append(_searched(settings, search) + "\n")
+    absent = scores.get("missing")
+    for name, reason in sorted(absent.items()) if isinstance(absent, dict) else ():
+        lines.append(f"{MISSING}{SCORES.get(name, name)}: {reason}.\n")
+    return "\n".join(lines)
+
+
+def _searched(settings: Mapping[str, Any] | None, search: SearchSettings) -> str:
+    """Tell whether the scores are of the search that is exported."""
+    measured = (settings or {}).get("evaluate")
+    if measured is None:
+        return f"{MISSING}the search settings that the scores were measured with."
+    different = [
+        f"`{name}`: {json.dumps(measured[name])} there, {json.dumps(value)} here"
+        for name, value in search.model_dump().items()
+        if name in measured and measured[name] != value and _matters(name, measured, search)
+    ]
+    if not different:
+        return "They were measured with the search settings of these files."
+    return f"They were measured with other search settings: {'; '.join(different)}."
+
+
+def _matters(name: str, measured: Mapping[str, Any], search: SearchSettings) -> bool:
+    """Whether a setting is one of a method in use."""
+    methods = {measured.get("method"), search.method}
+    return {"diverse": "diverse" in methods, "sampling": "sample" in methods}.get(name, True)
+
+
+def _limits(model: Model, settings: Mapping[str, Any] | None) -> str:
+    words = model.vocabulary.words[len(MARKS) :]
+    counts = dict(zip(words, model.vocabulary.counts[len(MARKS) :], strict=True))
+    commonest = ", ".join(f"{word} {counts[word]:,}" for word in words[:COMMONEST])
+    people = ", ".join(f"{word} {counts[word]:,}" for word in PEOPLE if word in counts)
+    lines = [
+        "## Limits and known biases",
+        "",
+        "- It names only what its vocabulary has a word for, and reads no text, no faces and no",
+        "  names. What it has not been trained on it calls by the nearest thing it knows.",
+        "- It gives a fluent sentence for every picture, also for one it understands nothing of:",
+        "  the log-probability says how sure it is of the words, not whether they are true.",
+        "- A picture is squashed to a square: small things and fine print are lost.",
+        "- Captions repeat what those who wrote the training captions found worth saying, and how",
+        "  they said it; with people, that includes guesses at gender, age, origin and trade. Such",
+        '  captions are known to carry stereotypes (van Miltenburg, "Stereotyping and Bias in the',
+        '  Flickr30K Dataset" (2016)), and captioners to widen them (Hendricks et al., "Women also',
+        '  Snowboard" (2018)).',
+        f"- What is said often is said again. The commonest words in training: {commonest}.",
+        f"- Words for people, in training: {people or 'none of ' + ', '.join(PEOPLE)}.",
+        f"- {MISSING}how far scores differ between groups of pictures or of people shown: this was",
+        "  not measured.",
+    ]
+    if (settings or {}).get("ingest", {}).get("folder") == BUILT_IN:
+        lines.append(
+            "- Trained on drawn pictures alone: what it says of photographs means nothing."
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> str:
+    """Write a Markdown table, and an empty line after it."""
+    lines = [head, ("---",) * len(head), *rows]
+    cells = (" | ".join(str(cell).replace("|", "\\|") for cell in line) for line in lines)
+    return "".join(f"| {line} |\n" for line in cells)
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
+    """List settings as `section.name` and value, those of groups one by one."""
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", json.dumps(value, ensure_ascii=False)
+
+
+def _number(value: Any) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _interval(scores: Mapping[str, Any], name: str) -> str:
+    low, high = scores.get(f"{name}_low"), scores.get(f"{name}_high")
+    known = low is not None and high is not None
+    return f"{_number(low)} to {_number(high)}" if known else "missing"

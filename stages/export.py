@@ -1,0 +1,102 @@
+"""Write a trained captioner for others: `python -m stages.export OUT` (not a stage).
+
+OUT/
+  README.md         the model card
+  saved-model/1/    --format saved-model: for TensorFlow and TensorFlow Serving
+  litert/           --format litert: for phones, browsers and small boards
+  bundle.zip        --format bundle-zip: for `caption --bundle bundle.zip`
+"""
+
+import logging
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.captioner import bundle, bundle_zip
+from pipeline.captioner.captioner import SearchSettings
+from pipeline.captioner.pictures import PictureCaptioner
+from pipeline.errors import InputError
+from pipeline.exporting import litert, model_card, saved_model
+from pipeline.files import folder_written_whole
+from stages.command import run
+
+CARD = "README.md"
+
+
+class Format(StrEnum):
+    """What can be written."""
+
+    saved_model = "saved-model"
+    litert = "litert"
+    bundle_zip = "bundle-zip"
+    all = "all"
+
+
+PATHS = {
+    Format.saved_model: "saved-model",
+    Format.litert: "litert",
+    Format.bundle_zip: "bundle.zip",
+}
+CONTENTS = {  # what the card says of each
+    Format.saved_model: "TensorFlow SavedModel: bytes of pictures in, captions and scores out; "
+    "`saved-model` is what TensorFlow Serving takes",
+    Format.litert: "LiteRT: encoder and decoder step, with a program that uses them in `README.md`",
+    Format.bundle_zip: "the model for caption-pipeline itself: `caption --bundle bundle.zip`",
+}
+
+
+def export(
+    out: Annotated[Path, typer.Argument(help="Folder, made here. It must not exist yet.")],
+    model: Annotated[Path, typer.Option("--bundle", help="The trained bundle, or a zip of it.")] = (
+        Path("data/train/bundle")
+    ),
+    form: Annotated[Format, typer.Option("--format", help="What to write.")] = Format.all,
+    beam_width: Annotated[
+        int, typer.Option(min=1, max=100, help="Captions kept while searching, and given.")
+    ] = 3,
+    length_penalty: Annotated[
+        float, typer.Option(min=0, max=5, help="Above 0: favours longer captions.")
+    ] = 1.0,
+    max_words: Annotated[
+        int, typer.Option(min=1, max=200, help="Bound on a caption's words.")
+    ] = 20,
+    max_pixels: Annotated[
+        int, typer.Option(min=1, help="The SavedModel refuses larger pictures.")
+    ] = 100_000_000,
+    metrics: Annotated[
+        Path | None, typer.Option(help="metrics.json of `evaluate`, for the model card.")
+    ] = None,
+    params: Annotated[
+        Path | None, typer.Option(help="params.yaml of the model, for the model card.")
+    ] = None,
+) -> None:
+    """Write the captioner to OUT as models that run without this library, with a model card."""
+    for name in ("tensorflow", "absl"):  # which tell of every file they write
+        logging.getLogger(name).setLevel(logging.ERROR)
+    if out.exists():
+        raise InputError(f"{out}: expected a folder that does not exist yet. Name another one")
+    search = SearchSettings.plain(
+        beam_width=beam_width, length_penalty=length_penalty, max_words=max_words
+    )
+    forms = list(PATHS) if form is Format.all else [form]
+    with bundle_zip.opened(model) as folder, folder_written_whole(out) as new:
+        contents = {PATHS[one]: CONTENTS[one] for one in forms}
+        model_card.write(new / CARD, folder, contents, search, metrics, params)
+        if Format.bundle_zip in forms:
+            bundle_zip.pack(folder, new / PATHS[Format.bundle_zip])
+        if forms != [Format.bundle_zip]:
+            captioner = PictureCaptioner.load(folder)
+        if Format.saved_model in forms:
+            saved_model.write(new / PATHS[Format.saved_model], captioner, search, max_pixels)
+        if Format.litert in forms:
+            litert.write(
+                new / PATHS[Format.litert], captioner, folder / bundle.WORDS, search.max_words
+            )
+    for name in (CARD, *contents):
+        typer.echo(out / name)
+
+
+if __name__ == "__main__":
+    run(export)

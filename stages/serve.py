@@ -1,0 +1,104 @@
+"""A page in the browser to try a trained bundle on pictures (not a stage)."""
+
+import logging
+import tempfile
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipeline.serving.bounds import MIB, Bounds
+from pipeline.serving.gradio_ready import make_ready
+from pipeline.text.marks import MARKS
+from stages.command import run
+
+if TYPE_CHECKING:
+    from pipeline.serving.examples import Example
+
+EXAMPLES = 6
+METRICS = Path("evaluate") / "metrics.json"  # beside the folder of `train`
+
+
+def serve(
+    bundle: Annotated[Path, typer.Option(help="The trained bundle.")] = Path("data/train/bundle"),
+    host: Annotated[
+        str, typer.Option(help="Address to listen at; 0.0.0.0 opens it to the network.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: a free one.")] = 7860,
+    examples: Annotated[
+        Path | None, typer.Option(help="Folder of pictures to try; drawn ones for `scenes`.")
+    ] = None,
+    metrics: Annotated[
+        Path | None, typer.Option(help="Its metrics.json; found where the pipeline wrote both.")
+    ] = None,
+    max_mb: Annotated[float, typer.Option(min=0.01, max=1024, help="Of an upload.")] = 20,
+    max_pixels: Annotated[
+        int, typer.Option(min=1, help="Pictures with more are refused.")
+    ] = 50_000_000,
+    concurrency: Annotated[
+        int, typer.Option(min=1, max=32, help="Pictures read and captioned at once.")
+    ] = 4,
+    queue: Annotated[int, typer.Option(min=1, max=10_000, help="Requests that may wait.")] = 64,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, max=3600, help="Seconds a request may take at its turn.")
+    ] = 30,
+) -> None:
+    """Serve a page where a picture is captioned, and the same over HTTP for programs."""
+    bounds = Bounds(int(max_mb * MIB), max_pixels, concurrency, queue, timeout)
+    with tempfile.TemporaryDirectory(prefix="caption-serve-") as folder:
+        make_ready(Path(folder) / "uploads")
+        # After it: Gradio reads its settings when it is imported. It takes seconds, as TensorFlow.
+        from pipeline.captioner.pictures import PictureCaptioner
+        from pipeline.serving import server
+        from pipeline.serving.describe import Describer
+        from pipeline.serving.model_card import model_card
+
+        # Of new choices being compiled while requests are answered.
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)
+        with closing(server.listen(host, port)) as taken:
+            captioner = PictureCaptioner.load(bundle)
+            words = captioner.captioner.vocabulary.words
+            shown = _examples(Path(folder) / "examples", examples, words, max_pixels)
+            card = model_card(bundle, len(words), metrics or _metrics_beside(bundle))
+            with closing(Describer(captioner, bounds)) as describer:
+                describer.warm_up()
+                running = server.server_of(server.make_app(describer, card, shown))
+                name, used = taken.getsockname()[:2]
+                typer.echo(f"serve: http://{_written(name)}:{used} (Ctrl+C ends it)")
+                try:
+                    running.run(sockets=[taken])
+                except KeyboardInterrupt:  # which uvicorn passes on when it has ended
+                    typer.echo("serve: ended")
+
+
+def _examples(
+    folder: Path, source: Path | None, words: Sequence[str], max_pixels: int
+) -> list["Example"]:
+    """Make the pictures that the page offers: one's own, or drawn ones where they fit."""
+    from pipeline.serving.examples import drawn_examples, examples_of, knows_scenes
+
+    folder.mkdir()
+    if source is not None:
+        return examples_of(source, folder, EXAMPLES, max_pixels)
+    return drawn_examples(folder, EXAMPLES) if knows_scenes(words[len(MARKS) :]) else []
+
+
+def _metrics_beside(bundle: Path) -> Path | None:
+    """Find the scores where the pipeline writes them: data/train/bundle, data/evaluate/."""
+    path = bundle.resolve().parent.parent / METRICS
+    return path if path.is_file() else None
+
+
+def _written(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def main() -> None:
+    """Run as the console script `caption-serve`."""
+    run(serve)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""The model card says what the files say, and what they do not say."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipeline.errors import InputError
+from pipeline.exporting import model_card
+
+METRICS: dict[str, Any] = {
+    "bleu_4": 0.523456,
+    "bleu_4_low": 0.5,
+    "bleu_4_high": 0.55,
+    "cider_d": 2.1,
+    "distinct_share": 0.9,
+    "scored_pictures": 1500,
+    "missing": {"spice": "no models"},
+}
+PARAMS: dict[str, Any] = {
+    "ingest": {"folder": "data/raw/flickr8k", "format": "auto"},
+    "encoder": {
+        "network": "compact", "weights": "train", "weights_folder": "/home/somebody/weights",
+        "finetune": False, "compact": {"epochs": 9}, "finetuning": {"epochs": 3},
+    },
+    "features": {"pooling": "average", "workers": 2},
+    "train": {"decoder": "inject", "units": 4, "embedding": 3, "dropout": 0.0, "epochs": 8},
+    "evaluate": {"method": "beam", "beam_width": 2, "length_penalty": 0.5, "max_words": 20},
+    "report": {"examples": 8},
+}  # fmt: skip
+
+
+@pytest.fixture
+def card(inject_folder, search, tmp_path):
+    """Write a card, of a bundle with the decoder `inject`."""
+
+    def write(metrics: Any = None, params: Any = None) -> str:
+        paths: dict[str, Path | None] = {"metrics": None, "params": None}
+        if metrics is not None:
+            paths["metrics"] = tmp_path / "metrics.json"
+            paths["metrics"].write_text(metrics if type(metrics) is str else json.dumps(metrics))
+        if params is not None:
+            paths["params"] = tmp_path / "params.yaml"
+            paths["params"].write_text(params if type(params) is str else yaml.safe_dump(params))
+        contents = {"saved-model": "a model"}
+        out = tmp_path / "README.md"
+        model_card.write(out, inject_folder, contents, search, paths["metrics"], paths["params"])
+        return out.read_text()
+
+    return write
+
+
+def test_it_begins_with_yaml_that_catalogues_read(card):
+    _, front, text = card(METRICS, PARAMS).split("---\n", 2)
+    assert yaml.safe_load(front) == {
+        "pipeline_tag": "image-to-text",
+        "library_name": "keras",
+        "tags": ["image-captioning", "keras", "tensorflow"],
+        "metrics": ["bleu", "cider"],
+    }
+    assert text.lstrip().startswith("# Image captioner: inject on compact\n")
+
+
+def test_it_tells_what_the_bundle_says(card, inject_folder):
+    text = card()
+    content = json.loads((inject_folder / "bundle.json").read_text())
+    encoder = json.loads((inject_folder / "encoder" / "encoder.json").read_text())
+    words = json.loads((inject_folder / "vocabulary.json").read_text())
+    assert "`inject`, 4 units, word vectors of 3" in text
+    assert f"{len(words['words']) - 4} words" in text
+    assert encoder["fingerprint"] in text
+    assert content["files"]["decoder.weights.h5"] in text
+    assert f"{words['counts'][2]:,} captions of training pictures" in text
+    assert f"{words['words'][4]} {words['counts'][4]:,}" in text
+    assert "| `saved-model` | a model |" in text
+
+
+def test_scores_stand_beside_their_intervals(card):
+    text = card(METRICS, PARAMS)
+    assert "| BLEU-4 | 0.523 | 0.500 to 0.550 |" in text
+    assert "| CIDEr-D | 2.100 | missing |" in text
+    assert "On 1,500 pictures" in text
+    assert "Missing: SPICE: no models." in text
+    assert "METEOR" not in text
+
+
+def test_what_was_not_given_is_missing_and_no_figure_is_made_up(card):
+    text = card()
+    for told in ("params.yaml was not given", "metrics.json was not given", "name of the data set"):
+        assert f"Missing: {told}" in text or f"Missing: the {told}" in text
+    scores = text.split("## Scores")[1].split("##")[0]
+    assert not re.search(r"\d", scores)
+
+
+def test_settings_are_those_that_made_the_model_and_no_places(card):
+    text = card(METRICS, PARAMS)
+    for told in ("`train.epochs` | 8 ", "`features.pooling` |", "`encoder.compact.epochs` | 9 "):
+        assert told in text
+    for name in ("somebody", "workers", "finetuning", "report.examples"):
+        assert name not in text
+    assert "`data/raw/flickr8k`" in text
+    away = {**PARAMS, "ingest": {"folder": "/home/somebody/flickr8k"}}
+    assert "The data set's folder is `flickr8k`." in card(None, away)
+
+
+def test_it_tells_where_the_scores_are_of_another_search(card):
+    assert "`max_words`: 20 there, 8 here" in card(METRICS, PARAMS)
+    same = {**PARAMS, "evaluate": {**PARAMS["evaluate"], "max_words": 8}}
+    assert "the search settings of these files" in card(METRICS, same)
+    assert "Missing: the search settings" in card(METRICS)
+
+
+def test_drawn_pictures_are_told_as_such(card):
+    drawn = {**PARAMS, "ingest": {"folder": "data/raw/scenes"}}
+    assert "what it says of photographs means nothing" in card(None, drawn)
+    assert "photographs" not in card(None, PARAMS)
+
+
+def test_the_settings_of_another_model_are_refused(card):
+    for section, name, value in (("train", "units", 8), ("encoder", "network", "ResNet50")):
+        other = {**PARAMS, section: {**PARAMS[section], name: value}}
+        with pytest.raises(InputError, match=f"{section}.{name}: .* Received: {value}"):
+            card(None, other)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "params"),
+    [("{", None), ("[]", None), (None, "- 1"), (None, "a: [")],
+    ids=["no JSON", "a list", "no sections", "no YAML"],
+)
+def test_a_file_that_is_something_else_is_told_with_one_line(card, metrics, params):
+    with pytest.raises(InputError, match=r"metrics\.json|params\.yaml") as error:
+        card(metrics, params)
+    assert "\n" not in str(error.value)
+
+
+def test_the_same_files_give_the_same_bytes(card):
+    assert card(METRICS, PARAMS) == card(METRICS, PARAMS)

@@ -1,0 +1,88 @@
+"""Pictures found by files, folders, globs and lists of names."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pipeline.datasets.pictures import PICTURE_SUFFIXES
+from pipeline.errors import InputError
+from pipeline.images.loose import SUFFIXES, find_pictures, names_of
+
+
+@pytest.fixture
+def album(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    names = ("b.JPG", "a.png", ".hidden.jpg", "notes.txt", "in/c.webp", ".git/d.jpg", "in/x/e.tif")
+    for name in names:
+        path = tmp_path / "album" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return Path("album")
+
+
+def found(*given: str, recursive: bool = False) -> list[str]:
+    return [str(path) for path in find_pictures(given, recursive)]
+
+
+def test_the_suffixes_are_those_of_data_sets():
+    assert SUFFIXES == PICTURE_SUFFIXES
+
+
+def test_folders_are_sorted_and_hidden_things_left_out(album):
+    assert found("album") == ["album/a.png", "album/b.JPG"]
+    assert found("album", recursive=True) == [
+        "album/a.png",
+        "album/b.JPG",
+        "album/in/c.webp",
+        "album/in/x/e.tif",
+    ]
+
+
+def test_links_to_folders_are_taken_by_name_and_not_followed_further(album):
+    (album / "round").symlink_to(".")
+    assert len(found("album", recursive=True)) == 4
+    assert found("album/round") == ["album/round/a.png", "album/round/b.JPG"]
+
+
+def test_files_are_taken_whatever_their_name_and_each_path_once(album):
+    given = ("album/notes.txt", "album", "./album/a.png", "album/gone.jpg", "album/.hidden.jpg")
+    assert found(*given) == [
+        "album/notes.txt",
+        "album/a.png",
+        "album/b.JPG",
+        "album/gone.jpg",
+        "album/.hidden.jpg",
+    ]
+
+
+def test_globs(album):
+    assert found("album/*") == ["album/a.png", "album/b.JPG"]
+    assert found("album/**/*.[wt]*") == ["album/in/c.webp", "album/in/x/e.tif"]
+    assert found("album/?.gif") == ["album/?.gif"]  # is told as missing
+    (album / "[1].png").touch()
+    assert found("album/[1].png") == ["album/[1].png"]  # the file, not the pattern
+
+
+def test_names_that_the_system_refuses_are_kept_for_the_error(album):
+    names = ["nul\0.jpg", "nul\0/*", "x" * 300]
+    assert found(*names) == names
+
+
+def test_a_folder_without_pictures_is_told(tmp_path):
+    with pytest.raises(InputError, match="expected a folder with pictures"):
+        find_pictures([str(tmp_path)])
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every folder")
+def test_a_folder_that_cannot_be_read_is_told(album):
+    album.chmod(0)
+    with pytest.raises(InputError, match="album: expected a folder that can be read"):
+        find_pictures(["album"])
+    album.chmod(0o755)
+
+
+def test_names_of_a_list():
+    assert names_of(b"a b\n\nc\r\n \xff\n") == ["a b", "c", " \udcff"]
+    assert names_of(b"a\nb\0c\r\0", b"\0") == ["a\nb", "c\r"]
+    assert names_of(b"") == []

@@ -1,0 +1,50 @@
+"""Maps over pictures."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from pipeline.captioner.captioner import Looks
+from pipeline.serving.attention_maps import COLUMNS, DARKEST, ROWS, draw, overlay, place_of
+
+WHITE = Image.new("RGB", (90, 60), "white")
+
+
+def one_place(row: int, column: int, side: int = 3) -> np.ndarray:
+    weights = np.zeros((side, side), "float32")
+    weights[row, column] = 1
+    return weights
+
+
+@pytest.mark.parametrize("row", range(3))
+@pytest.mark.parametrize("column", range(3))
+def test_the_picture_is_bright_where_the_decoder_looked(row, column):
+    light = np.asarray(overlay(WHITE, one_place(row, column)))[..., 0] / 255
+    at = light[row * 20 + 10, column * 30 + 15]
+    assert at > 0.9
+    corner = light[0 if row else -1, 0 if column else -1]
+    assert corner == pytest.approx(DARKEST, abs=0.02)
+    names = place_of(one_place(row, column))
+    assert names == ("centre" if row == column == 1 else f"{ROWS[row]} {COLUMNS[column]}")
+
+
+def test_even_looks_leave_the_picture_as_it_is():
+    assert overlay(WHITE, np.full((7, 7), 1 / 49, "float32")).tobytes() == WHITE.tobytes()
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 2**32 - 1))
+def test_any_map_keeps_the_shape_and_adds_no_light(height, width, seed):
+    weights = np.random.default_rng(seed).random((height, width), dtype="float32")
+    picture = Image.effect_noise((23, 17), 90).convert("RGB")
+    drawn = overlay(picture, weights)
+    assert (drawn.size, drawn.mode) == (picture.size, "RGB")
+    assert (np.asarray(drawn) <= np.asarray(picture)).all()
+
+
+def test_words_with_their_maps():
+    maps = np.stack([one_place(0, 0), one_place(2, 2)])
+    first, second = draw(WHITE, ["a", "dog"], Looks(maps, np.array([0.75, 0.0])))
+    assert (first.word, first.place, first.share) == ("a", "top left", 0.25)
+    assert (second.word, second.place, second.share) == ("dog", "bottom right", 1.0)

@@ -1,0 +1,84 @@
+"""What every request has to get past first."""
+
+import asyncio
+import json
+
+import pytest
+
+from pipeline.serving import guard
+from pipeline.serving.bounds import MIB, Bounds
+from pipeline.serving.guard import MULTIPART, Guard
+
+BOUNDS = Bounds(bytes=1000, pixels=1, concurrency=1, queue=1, seconds=1)
+FREE = {"type": "http", "path": "/api/caption", "headers": []}
+
+
+async def echo(scope, receive, send):
+    """Read everything, and send it back."""
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body, more = body + message.get("body", b""), message.get("more_body", False)
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": body})
+
+
+def ask(scope, *parts: bytes, late: float = 0):
+    """Send a request whose body comes in parts, and give status, headers and body."""
+    waiting, sent = list(parts), []
+
+    async def receive():
+        await asyncio.sleep(late)
+        part = waiting.pop(0) if waiting else b""
+        return {"type": "http.request", "body": part, "more_body": bool(waiting)}
+
+    async def send(message):
+        sent.append(message)
+
+    asyncio.run(Guard(echo, BOUNDS)(scope, receive, send))
+    start, *rest = sent
+    return start["status"], dict(start["headers"]), b"".join(one["body"] for one in rest)
+
+
+def test_what_is_within_bounds_goes_through_with_a_policy():
+    status, headers, body = ask(FREE, b"a" * 400, b"b" * 400)
+    assert (status, body) == (200, b"a" * 400 + b"b" * 400)
+    policy = headers[b"content-security-policy"].decode()
+    assert "default-src 'self'" in policy
+    assert "http" not in policy
+    assert headers[b"x-content-type-options"] == b"nosniff"
+
+
+@pytest.mark.parametrize("length", [b"999999999", b"-1", b"x", b"1e3"])
+def test_a_length_beyond_the_bound_is_refused_before_anything_is_read(length):
+    scope = {**FREE, "headers": [(b"content-length", length)]}
+    status, headers, body = ask(scope)
+    assert status == 413
+    assert "larger than" in json.loads(body)["message"]
+    assert headers[b"connection"] == b"close"
+
+
+def test_bytes_are_counted_where_no_length_was_told():
+    status, _, body = ask(FREE, b"a" * MULTIPART, b"a" * 2000)
+    assert (status, json.loads(body)["reason"]) == (413, "too_many_bytes")
+    assert MULTIPART < MIB
+
+
+def test_a_body_that_never_ends_is_given_up(monkeypatch):
+    monkeypatch.setattr(guard, "SECONDS_TO_SEND", 0.02)
+    status, _, body = ask(FREE, *[b"a"] * 50, late=0.01)
+    assert (status, json.loads(body)["reason"]) == (504, "too_slow")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/gradio_api/proxy=http://example.com/", "/gradio_api/process_recording", "/monitoring",
+     "/gradio_api/vibe-edit/", "/gradio_api/deep_link", "/docs", "/login", "/../etc/passwd"],
+)  # fmt: skip
+def test_what_the_page_does_not_need_is_not_there(path):
+    status, _, body = ask({**FREE, "path": path})
+    assert (status, json.loads(body)["reason"]) == (403, "not_here")
+
+
+def test_websockets_are_left_alone():
+    asyncio.run(Guard(echo, BOUNDS)({"type": "websocket", "path": "/"}, None, None))

@@ -1,0 +1,93 @@
+"""`python -m stages.export`: what is written, where, and what stops it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.captioner import bundle, bundle_zip
+
+ROOT = Path(__file__).parents[2]
+ZIP = ROOT / "tests" / "fixtures" / "bundle-v1" / "inject.zip"
+
+
+@pytest.fixture(scope="module")
+def exported(command, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("exported") / "out"
+    result = command("export", out, "--bundle", ZIP, "--beam-width", 2, "--max-words", 7)
+    assert result.code == 0, result.err
+    assert result.out.split() == [
+        str(out / name) for name in ("README.md", "saved-model", "litert", "bundle.zip")
+    ]
+    return out
+
+
+def test_it_writes_every_form_and_the_card(exported, content):
+    names = {name for name in content(exported) if not name.startswith("saved-model/1/")}
+    assert names == {
+        "README.md",
+        "bundle.zip",
+        "litert/README.md",
+        "litert/decoder.tflite",
+        "litert/encoder.tflite",
+        "litert/vocabulary.json",
+    }
+    assert (exported / "saved-model" / "1" / "saved_model.pb").is_file()
+    card = (exported / "README.md").read_text()
+    assert "| `beam_width` | 2 |" in card
+    assert "MAX_WORDS = 7" not in card
+    assert ", 7\n" in (exported / "litert" / "README.md").read_text()
+
+
+def test_its_zip_is_a_bundle_that_can_be_exported_again(exported, command, tmp_path):
+    with bundle_zip.opened(exported / "bundle.zip") as folder, bundle_zip.opened(ZIP) as old:
+        assert bundle.read_description(folder) == bundle.read_description(old)
+    again = ("--bundle", exported / "bundle.zip", "--format", "bundle-zip")
+    assert command("export", tmp_path / "out", *again).code == 0
+    expected = (exported / "bundle.zip").read_bytes()
+    assert (tmp_path / "out" / "bundle.zip").read_bytes() == expected
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["README.md", "bundle.zip"]
+
+
+def test_files_are_given_to_the_card(command, tmp_path):
+    (tmp_path / "metrics.json").write_text('{"bleu_4": 0.25, "scored_pictures": 10}')
+    given = ("--bundle", ZIP, "--format", "bundle-zip", "--metrics", tmp_path / "metrics.json")
+    assert command("export", tmp_path / "out", *given).code == 0
+    assert "| BLEU-4 | 0.250 | missing |" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_what_is_there_is_not_overwritten(command, one_line, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine").write_text("mine")
+    line = one_line(command("export", tmp_path / "out", "--bundle", ZIP))
+    assert "does not exist yet" in line
+    assert (tmp_path / "out" / "mine").read_text() == "mine"
+
+
+@pytest.mark.parametrize("kind", ["none", "no zip", "an empty folder"])
+def test_what_is_no_bundle_stops_it_with_one_line_and_leaves_nothing(
+    command, one_line, tmp_path, kind
+):
+    model = tmp_path / "model"
+    if kind == "no zip":
+        model.write_bytes(b"hello")
+    elif kind == "an empty folder":
+        model.mkdir()
+    assert str(model) in one_line(command("export", tmp_path / "out", "--bundle", model))
+    assert {path.name for path in tmp_path.iterdir()} <= {"model"}
+
+
+@pytest.mark.slow
+def test_two_processes_write_the_same_bytes(tmp_path, content):
+    for name in ("one", "two"):
+        subprocess.run(
+            [sys.executable, "-m", "stages.export", tmp_path / name, "--bundle", ZIP],
+            cwd=ROOT,
+            check=True,
+            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        )
+    one, two = content(tmp_path / "one"), content(tmp_path / "two")
+    assert one.keys() == two.keys()
+    assert not {name for name in one if one[name] != two[name]}

@@ -1,0 +1,79 @@
+"""The command `serve`."""
+
+import importlib.util
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def environment():
+    """What the command sets for Gradio ends with the test."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def test_without_gradio_one_line_names_the_extra(command, one_line, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    line = one_line(command("serve"))
+    assert 'pip install "caption-pipeline[serve]"' in line
+
+
+def test_a_folder_that_is_no_bundle(command, one_line, tmp_path):
+    pytest.importorskip("gradio")
+    line = one_line(command("serve", "--bundle", tmp_path, "--port", 0))
+    assert str(tmp_path / "bundle.json") in line
+
+
+def test_a_port_that_is_taken(command, one_line, tmp_path):
+    pytest.importorskip("gradio")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        line = one_line(command("serve", "--bundle", tmp_path, "--port", port))
+    assert f"port {port}" in line
+    assert "--port" in line
+
+
+@pytest.mark.parametrize("option", ["--max-mb", "--concurrency", "--timeout", "--max-pixels"])
+def test_bounds_are_above_zero(command, option):
+    assert command("serve", option, 0).code == 2
+
+
+@pytest.mark.slow
+def test_it_listens_at_the_loopback_address_answers_and_leaves_nothing(trained, tmp_path):
+    """In a process of its own, as a person starts it."""
+    bundle = trained.data / "train" / "bundle"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "stages.serve", "--bundle", bundle, "--port", "0"],
+        cwd=REPOSITORY,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    line = process.stdout.readline()
+    assert line.startswith("serve: http://127.0.0.1:"), process.communicate()
+    url = line.split()[1]
+    picture = (trained.raw / "test-00.png").read_bytes()
+    with urllib.request.urlopen(f"{url}/api/caption", picture, timeout=60) as answer:
+        assert json.load(answer)["captions"][0]["text"]
+    with urllib.request.urlopen(url, timeout=60) as answer:
+        assert b"gradio" in answer.read()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert "Traceback" not in err
+    assert list(tmp_path.glob("caption-serve-*")) == []
