@@ -58,7 +58,7 @@ def caption(
     model: Annotated[
         Path | None,
         typer.Option(
-            "--bundle", help="The trained bundle, a folder or a zip. [default: the last trained]"
+            "--bundle", help="The trained bundle, a folder or a zip; by default the last trained."
         ),
     ] = None,
     recursive: Annotated[
@@ -86,7 +86,7 @@ def caption(
         typer.Option(
             min=1,
             max=100,
-            help="Captions kept while searching. [default: 3, or --best]",
+            help="Captions kept while searching; 3, or as many as --best.",
             rich_help_panel=SEARCH,
         ),
     ] = None,

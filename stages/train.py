@@ -34,6 +34,7 @@ from stages.command import run
 
 log = logging.getLogger(__name__)
 
+CODE = Path(training.__file__).parent
 KEPT = 3  # finished trainings whose checkpoints stay, for self-critical training to begin from
 
 
@@ -165,9 +166,12 @@ def _split(
 
 
 def _key(inputs: list[Path], settings: TrainSettings) -> str:
-    """Name a training by everything that decides on its result."""
+    """Name a training by everything that decides on its result, its own code included.
+
+    Finished trainings are kept: a corrected one must not end as the one before it did.
+    """
     digest = hashlib.sha256(settings.model_dump_json().encode())
-    for path in inputs:
+    for path in [*inputs, *sorted(CODE.rglob("*.py"))]:
         digest.update(sha256_of(path).encode())
     return digest.hexdigest()[:16]
 

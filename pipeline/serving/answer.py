@@ -98,10 +98,14 @@ def _other(guess: Guess, greatest: float) -> Html:
 
 
 def _attention(description: Description) -> Html:
-    """Show the picture under each word's map; a button a word chooses which is shown large."""
+    """Show the picture under each word's map; a button a word chooses which is shown large.
+
+    At first it is the word that the decoder looked for most pointedly.
+    """
     if description.looks is None or description.picture is None or not description.words:
         return Html("")
     maps = draw(description.picture, description.words, description.looks)
+    first = max(maps, key=lambda one: one.peak)
     return element(
         "section",
         element("h2", "Where it looked, word by word"),
@@ -109,20 +113,20 @@ def _attention(description: Description) -> Html:
             "figure",
             Html(
                 '<img class="cp-map-large" '
-                f'src="{data_uri(maps[0].picture)}" alt="{markup(told(maps[0]))}">'
+                f'src="{data_uri(first.picture)}" alt="{markup(told(first))}">'
             ),
-            element("figcaption", told(maps[0]), class_="cp-map-told", aria_live="polite"),
+            element("figcaption", told(first), class_="cp-map-told", aria_live="polite"),
             class_="cp-map",
         ),
         element(
-            "div", *(_word(number, one) for number, one in enumerate(maps)),
+            "div", *(_word(one, one is first) for one in maps),
             class_="cp-words", role="group", aria_label="Words of the caption",
         ),
         class_="cp-attention",
     )  # fmt: skip
 
 
-def _word(number: int, one: WordMap) -> Html:
+def _word(one: WordMap, pressed: bool) -> Html:
     return element(
         "button",
         Html(f'<img src="{data_uri(one.picture)}" alt="">'),
@@ -130,7 +134,7 @@ def _word(number: int, one: WordMap) -> Html:
         type="button",
         class_="cp-word",
         data_told=told(one),
-        aria_pressed="true" if number == 0 else "false",
+        aria_pressed=str(pressed).lower(),
     )
 
 

@@ -25,12 +25,14 @@ class WordMap:
         picture: RGB, the picture under its map.
         place: where most of its attention was, in words: "top left".
         share: of the attention that was on the picture, 0 to 1; less than 1 with a sentinel.
+        peak: the greatest weight of a place: how pointed the look was.
     """
 
     word: str
     picture: Image.Image
     place: str
     share: float
+    peak: float
 
 
 def draw(picture: Image.Image, words: Sequence[str], looks: Looks) -> list[WordMap]:
@@ -42,7 +44,13 @@ def draw(picture: Image.Image, words: Sequence[str], looks: Looks) -> list[WordM
         looks: maps (n, h, w), elsewhere (n,).
     """
     return [
-        WordMap(word, overlay(picture, weights), place_of(weights), float(1 - elsewhere))
+        WordMap(
+            word=word,
+            picture=overlay(picture, weights),
+            place=place_of(weights),
+            share=float(1 - elsewhere),
+            peak=float(weights.max()),
+        )
         for word, weights, elsewhere in zip(words, looks.maps, looks.elsewhere, strict=True)
     ]
 

@@ -31,8 +31,7 @@ class Bounds:
     Attributes:
         bytes: of an uploaded file.
         pixels: of a picture, told by its header before anything is decoded.
-        concurrency: pictures that are read and captioned at once. Reading one at the bound takes
-            about 7 bytes a pixel, so this decides on the memory.
+        concurrency: pictures that are read and captioned at once; large ones are read one by one.
         queue: requests that may wait beyond those; more are refused at once.
         seconds: that a request may take, from its turn on.
     """

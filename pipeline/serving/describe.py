@@ -12,7 +12,7 @@ import math
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as WaitedTooLong
 from contextlib import contextmanager
@@ -39,6 +39,7 @@ LENGTHS: dict[Length, tuple[float, int]] = {  # exponent of the length, bound on
     "usual": (1.0, 20),
     "long": (2.0, 30),
 }
+LARGE = 8_000_000  # pixels above which only one picture is read at a time
 SMALL = 480  # pixels of the longer side of the picture that attention is drawn on
 _T = TypeVar("_T")
 FORMATS = "JPEG, PNG, WebP, GIF, BMP, TIFF or PPM"
@@ -138,6 +139,7 @@ class Describer:
         self._readers = ThreadPoolExecutor(bounds.concurrency, thread_name_prefix="read")
         self._batches = Batches[_Key, np.ndarray, _Found](self._caption, bounds.concurrency)
         self._turns = threading.BoundedSemaphore(bounds.concurrency)
+        self._large = threading.Lock()
         self._inside = 0
         self._counting = threading.Lock()
 
@@ -232,12 +234,26 @@ class Describer:
         try:
             if path.stat().st_size > self.bounds.bytes:
                 raise too_many_bytes(self.bounds)
-            pixels = read_square(path, self.captioner.side, self.bounds.pixels)
-            return _Read(pixels, read_small(path, SMALL, self.bounds.pixels) if wanted else None)
+            pixels = self._one_large_at_a_time(read_square, path, self.captioner.side)
+            small = self._one_large_at_a_time(read_small, path, SMALL) if wanted else None
+            return _Read(pixels, small)
         except FileNotFoundError:
             raise _refusal(PictureError("missing", ""), self.bounds) from None
         except PictureError as error:
             raise _refusal(error, self.bounds) from error
+
+    def _one_large_at_a_time(
+        self, read: Callable[[Path, int, int], _T], path: Path, side: int
+    ) -> _T:
+        """Read a picture; large ones wait for each other, or they would take all the memory."""
+        few = min(LARGE, self.bounds.pixels)
+        try:
+            return read(path, side, few)
+        except PictureError as error:
+            if error.reason != "too_large" or few == self.bounds.pixels:
+                raise
+        with self._large:
+            return read(path, side, self.bounds.pixels)
 
     def _caption(self, key: _Key, pictures: Sequence[np.ndarray]) -> list[_Found]:
         """Caption a batch. It is filled up to one of a few sizes, as each is compiled once."""

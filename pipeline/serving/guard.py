@@ -5,7 +5,9 @@ Pure ASGI, so that answers can stream through it (https://asgi.readthedocs.io).
 
 import asyncio
 import json
+import shutil
 from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import Path
 from typing import Any
 
 from pipeline.serving.bounds import Bounds, RequestError, too_many_bytes
@@ -39,6 +41,8 @@ OPEN = (
 OPEN_PAGES = ("/", "/config", "/config/", "/theme.css", "/favicon.ico", "/robots.txt",
               "/manifest.json")  # fmt: skip
 MULTIPART = 64 * 1024  # bytes that a form's own lines may add to a file's
+UPLOAD = "/gradio_api/upload"
+KEEP_FREE = 2**30  # bytes of the disk that uploads leave to others
 SECONDS_TO_SEND = 60.0  # for a whole request's body
 
 # The browser itself then sends nothing to any other host. Gradio compiles templates as it starts,
@@ -63,11 +67,13 @@ class Guard:
     Args:
         app: whatever answers.
         bounds: of an upload.
+        disk: any folder of the disk that uploads go to.
     """
 
-    def __init__(self, app: App, bounds: Bounds) -> None:
+    def __init__(self, app: App, bounds: Bounds, disk: Path) -> None:
         self.app = app
         self.bounds = bounds
+        self.disk = disk
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or refuse it."""
@@ -90,6 +96,8 @@ class Guard:
         length = dict(scope["headers"]).get(b"content-length", b"0")
         if not length.isdigit() or int(length) > self.bounds.bytes + MULTIPART:
             raise too_many_bytes(self.bounds)
+        if path == UPLOAD and shutil.disk_usage(self.disk).free < KEEP_FREE:
+            raise RequestError("busy", "There is no room for pictures now. Try again later.")
 
     def _bounded(self, receive: Receive) -> Receive:
         """Count what comes, whatever the header said, and give up on what comes too slowly."""

@@ -21,7 +21,7 @@ from pipeline.serving.style import VARIABLES
 TITLE = "What is in the picture?"
 EXAMPLE = "curl --data-binary @photo.jpg 'http://127.0.0.1:7860/api/caption?beam_width=3'"
 # Uploaded files are removed when they are older than this: seconds between two looks, and seconds.
-DELETE = (60, 600)
+DELETE = (60, 300)
 FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
 
@@ -52,7 +52,7 @@ def build(describer: Describer, model: ModelCard, examples: Sequence[Example]) -
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=DELETE) as blocks:
         gr.HTML(_title(), elem_id="cp-title")
         with gr.Row(equal_height=False):
-            with gr.Column(scale=5, min_width=300):
+            with gr.Column(scale=5, min_width=300, elem_id="cp-left"):
                 picture = gr.Image(
                     label="Picture",
                     sources=["upload", "webcam", "clipboard"],
@@ -63,34 +63,34 @@ def build(describer: Describer, model: ModelCard, examples: Sequence[Example]) -
                     placeholder=f"Drop a picture here, or choose one\n(up to "
                     f"{megabytes(bounds.bytes)}; it is not kept)",
                 )
-            with gr.Column(scale=6, min_width=300):
+                if examples:
+                    gr.Examples(
+                        [[str(one.path)] for one in examples],
+                        [picture],
+                        label="Examples",
+                        elem_id="cp-examples",
+                        api_visibility="private",
+                    )
+                with gr.Accordion("Settings", open=False, elem_id="cp-settings"):
+                    width = gr.Radio(
+                        list(BEAM_WIDTHS),
+                        value=Choice().beam_width,
+                        label="Beam width",
+                        info="Captions that it weighs against each other; 1 is the fastest.",
+                    )
+                    length = gr.Radio(
+                        list(LENGTHS),
+                        value=Choice().length,
+                        label="Length",
+                        info="Which captions it favours.",
+                    )
+                    gr.Checkbox(
+                        label="Read every new caption aloud",
+                        info="By your browser's voice.",
+                        elem_id="cp-always",
+                    )
+            with gr.Column(scale=6, min_width=300, elem_id="cp-right"):
                 result = gr.HTML(nothing_yet(), elem_id="cp-result")
-        if examples:
-            gr.Examples(
-                [[str(one.path)] for one in examples],
-                [picture],
-                label="Examples",
-                elem_id="cp-examples",
-                api_visibility="private",
-            )
-        with gr.Accordion("Settings", open=False, elem_id="cp-settings"), gr.Row():
-            width = gr.Radio(
-                list(BEAM_WIDTHS),
-                value=Choice().beam_width,
-                label="Beam width",
-                info="Captions weighed at once; 1 is fastest.",
-            )
-            length = gr.Radio(
-                list(LENGTHS),
-                value=Choice().length,
-                label="Length",
-                info="Which captions it favours.",
-            )
-            gr.Checkbox(
-                label="Read every new caption aloud",
-                info="By your browser's voice.",
-                elem_id="cp-always",
-            )
         with gr.Accordion("About this model", open=False, elem_id="cp-model"):
             gr.HTML(card(model))
         with gr.Accordion("For programs", open=False):

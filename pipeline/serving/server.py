@@ -8,7 +8,9 @@ Errors have the status of `bounds.STATUS` and `Problem` as JSON.
 """
 
 import socket
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import anyio
@@ -116,7 +118,7 @@ def make_app(describer: Describer, model: ModelCard, examples: Sequence[Example]
     # Gradio checks that files named by clients are uploads only of what it launched itself. A
     # mounted page would otherwise copy any file of this machine to where it can be fetched.
     blocks.has_launched = True
-    return Guard(api, bounds)
+    return Guard(api, bounds, Path(tempfile.gettempdir()))
 
 
 def _add_routes(api: FastAPI, describer: Describer) -> None:

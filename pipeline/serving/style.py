@@ -73,16 +73,18 @@ _RULES = """
   overflow: hidden; }
 .cp-bar-fill { display: block; height: 100%; background: var(--cp-blue); border-radius: 3px; }
 .cp-map { margin: 0; }
-.cp-map-large { display: block; width: 100%; max-height: 420px; object-fit: contain;
-  border-radius: 10px; background: #000; }
-.cp-map-told { color: var(--cp-muted); font-size: .9rem; margin: .5rem 0 .8rem; }
+.cp-map-large { display: block; width: 100%; max-height: 400px; object-fit: contain;
+  object-position: left; }
+#cp-result .cp-map-told { color: var(--cp-muted); font-size: .9rem; margin: .6rem 0 .9rem; }
 .cp-words { display: flex; flex-wrap: wrap; gap: .5rem; }
-.cp-word { display: flex; flex-direction: column; align-items: center; gap: .3rem; width: 84px;
-  padding: 5px 5px 7px; border-radius: 10px; border: 2px solid transparent; cursor: pointer;
-  background: transparent; color: var(--cp-ink); font-size: .9rem; overflow-wrap: anywhere; }
-.cp-word img { width: 100%; aspect-ratio: 1; object-fit: cover; border-radius: 6px; }
+.cp-word { display: flex; flex-direction: column; align-items: center; gap: .3rem;
+  min-width: 84px; padding: 5px 5px 7px; border-radius: 10px; border: 2px solid transparent;
+  cursor: pointer; background: transparent; color: var(--cp-ink); font-size: .9rem; }
+#cp-result .cp-word span { font-weight: 400; }
+#cp-result .cp-word[aria-pressed=true] span { font-weight: 700; }
+.cp-word img { width: 70px; aspect-ratio: 1; object-fit: cover; border-radius: 6px; }
 .cp-word:hover { border-color: var(--cp-line); }
-.cp-word[aria-pressed=true] { border-color: var(--cp-blue); font-weight: 650; }
+.cp-word[aria-pressed=true] { border-color: var(--cp-blue); }
 .cp-empty { min-height: 270px; display: grid; place-content: center; text-align: center;
   color: var(--cp-muted); }
 .cp-empty-title { font-size: 1.15rem; font-weight: 600; color: var(--cp-ink); margin: 0 0 .3rem; }
@@ -118,7 +120,6 @@ _RULES = """
   .cp-others li { grid-template-columns: minmax(0, 1fr) 3.8rem; }
   .cp-bar { display: none; }
   .cp-card { grid-template-columns: 1fr; }
-  .cp-word { width: 72px; }
 }
 """
 
@@ -129,8 +130,13 @@ _WHOLE = """
   margin: 0 auto !important; }
 .gradio-container :is(button, a, input, summary, [tabindex]):focus-visible {
   outline: 3px solid var(--cp-blue) !important; outline-offset: 2px; }
+footer { display: none !important; }
 @media (max-width: 640px) {
-  footer { display: none !important; }
+  #cp-left, #cp-right { display: contents; }
+  #cp-picture { order: 1; }
+  #cp-result { order: 2; }
+  #cp-examples { order: 3; }
+  #cp-settings { order: 4; }
   .gradio-container main.app, .gradio-container > main { padding: 12px !important; }
 }
 @media (prefers-reduced-motion: reduce) {

@@ -209,6 +209,24 @@ def test_a_killed_training_does_not_continue_with_other_word_vectors(
     assert folders[0] == folders[2] != folders[1]
 
 
+def test_a_finished_training_is_not_kept_for_other_code(
+    featured, train_inputs, tmp_path, monkeypatch
+):
+    folders = []
+
+    def told(captioner, train, val, settings, checkpoint, on_epoch):
+        folders.append(checkpoint)
+        raise InputError("killed")
+
+    monkeypatch.setattr("pipeline.captioner.training.fit", told)
+    monkeypatch.setattr("stages.train.CODE", tmp_path / "code")
+    (tmp_path / "code" / "decoders").mkdir(parents=True)
+    for text in ("one = 1", "one = 2", "one = 1"):
+        (tmp_path / "code" / "decoders" / "base.py").write_text(text)
+        featured.run("train", *train_inputs, tmp_path / "out")
+    assert folders[0] == folders[2] != folders[1]
+
+
 @pytest.mark.slow
 def test_all_settings_together_train_to_a_bundle_that_captions(
     featured, gridded, command, tmp_path

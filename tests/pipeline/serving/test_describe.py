@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.images.decode import read_square
+from pipeline.images.decode import PictureError, read_square
 from pipeline.serving.bounds import STATUS, RequestError
 from pipeline.serving.describe import LENGTHS, SMALL, Choice, Describer
 
@@ -58,6 +58,24 @@ def test_hostile_files_are_refused_with_a_reason_and_without_a_path(describer, h
         assert refused.value.message.endswith(".")
         assert "/" not in refused.value.message
         assert "Traceback" not in refused.value.message
+
+
+def test_large_pictures_are_read_one_at_a_time(captioner, bounds, file, monkeypatch):
+    describer = Describer(captioner, bounds)
+    monkeypatch.setattr("pipeline.serving.describe.LARGE", 100)
+    bound_at, free = [], []
+
+    def read(path: Path, side: int, max_pixels: int) -> int:
+        bound_at.append(max_pixels)
+        if max_pixels < 5000:
+            raise PictureError("too_large", "")
+        free.append(describer._large.acquire(blocking=False))
+        return side
+
+    assert describer._one_large_at_a_time(read, Path(), 7) == 7
+    assert (bound_at, free) == ([100, bounds.pixels], [False])
+    assert describer._large.acquire(blocking=False)
+    describer.close()
 
 
 def test_a_file_that_is_gone(describer, tmp_path):

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -35,7 +37,7 @@ def ask(scope, *parts: bytes, late: float = 0):
     async def send(message):
         sent.append(message)
 
-    asyncio.run(Guard(echo, BOUNDS)(scope, receive, send))
+    asyncio.run(Guard(echo, BOUNDS, Path())(scope, receive, send))
     start, *rest = sent
     return start["status"], dict(start["headers"]), b"".join(one["body"] for one in rest)
 
@@ -81,4 +83,13 @@ def test_what_the_page_does_not_need_is_not_there(path):
 
 
 def test_websockets_are_left_alone():
-    asyncio.run(Guard(echo, BOUNDS)({"type": "websocket", "path": "/"}, None, None))
+    asyncio.run(Guard(echo, BOUNDS, Path())({"type": "websocket", "path": "/"}, None, None))
+
+
+def test_uploads_leave_room_on_the_disk(monkeypatch):
+    upload = {**FREE, "path": "/gradio_api/upload"}
+    assert ask(upload, b"a")[0] == 200
+    full = SimpleNamespace(free=guard.KEEP_FREE - 1)
+    monkeypatch.setattr(guard.shutil, "disk_usage", lambda folder: full)
+    status, _, body = ask(upload, b"a")
+    assert (status, json.loads(body)["reason"]) == (503, "busy")
