@@ -115,7 +115,9 @@ def test_each_word_shows_where_the_decoder_looked(open_page, picture_bytes):
     other = (pressed.index(True) + 1) % len(words)
     buttons.nth(other).focus()
     page.keyboard.press("Enter")
-    assert page.get_attribute(".cp-map-large", "src") != first
+    page.wait_for_function(
+        "first => document.querySelector('.cp-map-large').getAttribute('src') !== first", arg=first
+    )
     assert f"“{words[other]}”" in page.inner_text(".cp-map-told")
     now = [one.get_attribute("aria-pressed") == "true" for one in buttons.all()]
     assert now == [number == other for number in range(len(words))]
