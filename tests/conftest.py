@@ -12,9 +12,13 @@ import pipeline  # noqa: F401 - before numpy and TensorFlow: see pipeline/machin
 QUIET = ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Headless Chromium, the machine's own: playwright's would have to be downloaded."""
+    """Headless Chromium, the machine's own: playwright's would have to be downloaded.
+
+    For one module and no longer: while it is open, playwright's event loop counts as running, and
+    nothing else in the process can use asyncio.
+    """
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     if program is None:
         pytest.skip("no chromium on this machine: apt-get install chromium")

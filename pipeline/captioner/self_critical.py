@@ -400,7 +400,7 @@ class Trainer:
         optimizer = self.policy.optimizer
         rate = float(ops.convert_to_numpy(optimizer.learning_rate)) / 2
         for variable in optimizer.variables:
-            variable.assign(ops.zeros_like(variable))
+            variable.assign(ops.zeros(variable.shape, variable.dtype))
         optimizer.learning_rate = rate
         log.info("self-critical: below its start; best weights restored, learning rate %g", rate)
 

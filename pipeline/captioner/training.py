@@ -147,7 +147,7 @@ class Trainer:
                 progress.advance(self.batches.words(done), f"loss {loss.value:.3f}")
                 done += 1
             if self.accumulating:
-                self.accumulating.finish()
+                self.accumulating.finish(self.decoder.trainable_variables)
         return loss.value
 
     def _begin(self, epoch: int) -> None:

@@ -41,7 +41,6 @@ class Accumulating(keras.optimizers.Optimizer):
         if self.built:
             return
         super().build(variables)
-        self.weights = list(variables)
         self.sums = [self.add_variable_from_reference(value, "sum") for value in variables]
         self.inner.build(variables)
 
@@ -58,21 +57,26 @@ class Accumulating(keras.optimizers.Optimizer):
         """See `keras.optimizers.Optimizer.scale_loss`."""
         return self.inner.scale_loss(loss)
 
-    def finish(self) -> None:
-        """Update the weights with the sum of the gradients, and begin anew at 0."""
+    def finish(self, variables: Sequence[keras.Variable]) -> None:
+        """Update the weights with the sum of the gradients, and begin anew at 0.
+
+        Args:
+            variables: as given to `build`. They are not kept here, as Keras would take whatever
+                variables an optimizer has as an attribute for its own state.
+        """
         sums = [value.value for value in self.sums]
         if keras.backend.backend() == "tensorflow":  # which has no other way
-            self.inner.apply(sums, self.weights)
+            self.inner.apply(sums, variables)
         else:
             before = [value.value for value in self.inner.variables]
-            weights = [value.value for value in self.weights]
+            weights = [value.value for value in variables]
             weights, state = self.inner.stateless_apply(before, sums, weights)
-            for variable, value in zip(self.weights, weights, strict=True):
+            for variable, value in zip(variables, weights, strict=True):
                 variable.assign(value)
             for variable, value in zip(self.inner.variables, state, strict=True):
                 variable.assign(value)
         for value in self.sums:
-            value.assign(keras.ops.zeros_like(value))
+            value.assign(keras.ops.zeros(value.shape, value.dtype))
 
 
 def adam(rate: Any, settings: UpdateSettings) -> keras.optimizers.Optimizer:
@@ -109,6 +113,8 @@ def averaged(decoder: Decoder, optimizer: keras.optimizers.Optimizer, ema: float
         return
     own = decoder.get_weights()
     optimizer.finalize_variable_values(decoder.trainable_variables)
+    # A copy: under JAX, decoder and average would be the same memory, which a step may give away.
+    decoder.set_weights(decoder.get_weights())
     try:
         yield
     finally:

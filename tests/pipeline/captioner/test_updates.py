@@ -41,9 +41,11 @@ def test_gradients_added_up_update_as_their_sum_does(precision):
             before = values(other)
             gathered.apply(list(gradient), other)
             np.testing.assert_array_equal(values(other), before)
-        gathered.finish()
+        gathered.finish(other)
         np.testing.assert_allclose(values(one), values(other), rtol=1e-6)
     assert int(gathered.inner.iterations) == 4
+    state = {id(variable) for variable in gathered.variables}
+    assert not state & {id(variable) for variable in other}  # which Keras would donate twice
     for optimizer, kept in ((at_once, one), (gathered.inner, other)):
         optimizer.finalize_variable_values(kept)
     np.testing.assert_allclose(values(one), values(other), rtol=1e-6)
@@ -58,7 +60,7 @@ def test_the_norm_of_the_sum_is_bounded_and_not_that_of_each():
     large = np.array([[3.0, 0, 0], [0, 0, 0]], "float32")
     for gradient in (large, -large, np.roll(large, 1, axis=1)):
         gathered.apply(list(gradient), kept)
-    gathered.finish()
+    gathered.finish(kept)
     np.testing.assert_allclose(values(kept) - before, -1e-3 * np.roll(large, 1, axis=1) / 3, 1e-3)
 
 
