@@ -118,7 +118,7 @@ def _save(folder: Path, network: str) -> None:
     decoder.to_vocabulary.set_weights([SURE * kernel, bias])
     bundle.save(
         folder,
-        decoder,
+        [decoder],
         folder.parent / "vocabulary.json",
         folder.parent / "encoder",
         encoder.shape,

@@ -16,7 +16,9 @@ import typer
 from benchmarks.timing import machine
 from pipeline.files import write_json
 
-NAMES = ("tables", "features", "training", "search", "cider", "scores", "repro")
+NAMES = (
+    *("tables", "features", "training", "search", "cider", "scores", "caption", "serve", "repro"),
+)
 RESULTS = Path(__file__).with_name("results.json")
 
 

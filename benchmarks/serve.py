@@ -183,7 +183,7 @@ def _save_bundle(folder: Path, saved: Path) -> None:
     shape = DecoderSettings.plain(decoder="inject", units=256, embedding=128, dropout=0.0)
     decoder = build(shape, len(words), encoder.shape)
     bundle.save(
-        saved, decoder, folder / "vocabulary.json", folder / "encoder", encoder.shape,
+        saved, [decoder], folder / "vocabulary.json", folder / "encoder", encoder.shape,
         encoder.identity,
     )  # fmt: skip
 

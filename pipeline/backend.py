@@ -1,6 +1,10 @@
 """What differs between Keras's backends and devices, in one place."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import keras
+import numpy as np
 
 
 def jit() -> str | bool:
@@ -23,3 +27,22 @@ def seed(number: int) -> None:
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()
+
+
+def sized_anyhow(arrays: Any, fixed: Any) -> Iterator[Any]:
+    """Give arrays once, under TensorFlow, as if their sizes were not known.
+
+    What is compiled for them is compiled for all sizes.
+
+    Args:
+        arrays: of NumPy, in any nest of tuples.
+        fixed: for each array, how many of its last axes always have the size they have.
+    """
+    import tensorflow as tf
+
+    def specification(array: np.ndarray, count: int) -> Any:
+        free = array.ndim - count
+        return tf.TensorSpec((None,) * free + array.shape[free:], array.dtype)
+
+    specifications = keras.tree.map_structure(specification, arrays, fixed)
+    return iter(tf.data.Dataset.from_generator(lambda: [arrays], output_signature=specifications))

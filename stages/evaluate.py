@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import logging
+import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,6 +18,7 @@ from pipeline.datasets.scenes.facts import is_true
 from pipeline.evaluation.by_length import by_length
 from pipeline.evaluation.coco_results import coco_results
 from pipeline.evaluation.corpus import CorpusFigures, describe
+from pipeline.evaluation.over_seeds import over_seeds
 from pipeline.evaluation.per_picture import METRICS
 from pipeline.evaluation.scores import Scores, score, unscored
 from pipeline.evaluation.significance import interval, mean_of
@@ -39,6 +41,7 @@ class EvaluateSettings(SearchSettings):
 
     split: Literal["train", "val", "test"]  # what is scored
     coco_splits: list[Literal["train", "val", "test"]]  # what COCO results are written of
+    ensemble: bool  # of several train.seeds, all together are scored; else the best of them
     spice: str | None  # folder of SPICE's program and models, see pipeline/evaluation/spice.py
 
 
@@ -57,7 +60,8 @@ def evaluate(
     split = select(settings.split, images, texts)
     searcher = Searcher(model, features)
     search = SearchSettings(**settings.model_dump(include=set(SearchSettings.model_fields)))
-    found = searcher.caption(split.ids, search)
+    chosen = searcher.captioner if settings.ensemble else searcher.members[0]
+    found = searcher.caption(split.ids, search, chosen)
     log.info("evaluate: %d pictures captioned", len(found))
 
     scores = _score(found, split, settings.spice)
@@ -66,12 +70,17 @@ def evaluate(
     figures = describe([candidates[0].words for candidates in found.values()], training, words)
     true = _true(found, ingested / "facts.parquet")
     metrics = _metrics(scores, figures, true, len(found))
+    if len(searcher.members) > 1:
+        every = [searcher.caption(split.ids, search, member) for member in searcher.members]
+        metrics["seeds"] = _of_seeds(every, split, ingested / "facts.parquet", settings.spice)
     write_json(out / "metrics.json", metrics)
     write_json_lines(out / "predictions.jsonl", _predictions(split, found, scores, true))
     write_text(out / "by_length.csv", _lengths(scores, found))
     for name in _with_pictures(settings.coco_splits, images):
         own = name == split.name
-        of_split = found if own else searcher.caption(select(name, images, texts).ids, search)
+        of_split = (
+            found if own else searcher.caption(select(name, images, texts).ids, search, chosen)
+        )
         best = {image_id: candidates[0].text for image_id, candidates in of_split.items()}
         write_json(out / "coco" / f"captions_{name}_results.json", coco_results(best))
     _tell(metrics)
@@ -115,11 +124,11 @@ def _metrics(
         "pictures": pictures,
         "scored_pictures": len(scores.pictures),
     }
-    statistics = dict(scores.statistics)
+    sums_of = dict(scores.statistics)
     if true:
-        statistics[TRUE] = mean_of(np.array(list(true.values())))
-        metrics[TRUE] = statistics[TRUE].score()
-    for name, sums in statistics.items():
+        sums_of[TRUE] = mean_of(np.array(list(true.values())))
+        metrics[TRUE] = sums_of[TRUE].score()
+    for name, sums in sums_of.items():
         metrics[f"{name}_low"], metrics[f"{name}_high"] = interval(sums)
     if scores.oracle:
         metrics["oracle_cider_d"] = scores.oracle.cider_d
@@ -128,6 +137,24 @@ def _metrics(
         metrics["human_cider_d"] = scores.human_cider_d
     rounded = {name: _rounded(value) for name, value in metrics.items()}
     return {**rounded, "missing": scores.missing, "tokenisation": scores.tokenisation}
+
+
+def _of_seeds(
+    every: Sequence[Mapping[str, Candidates]], split: Split, facts: Path, spice: str | None
+) -> dict[str, Any]:
+    """Tell what each seed's captioner scores by itself: the mean, and how far they lie apart."""
+    rows = []
+    for found in every:
+        row = dict(_score(found, split, spice).corpus)
+        if true := _true(found, facts):
+            row[TRUE] = mean_of(np.array(list(true.values()))).score()
+        rows.append(row)
+    reduced = {"mean": statistics.mean, "deviation": statistics.stdev}
+    told: dict[str, Any] = {
+        name: {key: _rounded(value) for key, value in over_seeds(rows, reduce).items()}
+        for name, reduce in reduced.items()
+    }
+    return {"trained": len(every), **told}
 
 
 def _predictions(
@@ -200,6 +227,11 @@ def _tell(metrics: Mapping[str, Any]) -> None:
         if name in metrics:
             values = metrics[name], metrics[f"{name}_low"], metrics[f"{name}_high"]
             log.info("evaluate: %-13s %.4f  (%.4f to %.4f)", name, *values)
+    if "seeds" in metrics:
+        means, deviations = metrics["seeds"]["mean"], metrics["seeds"]["deviation"]
+        log.info("evaluate: of the %d seeds by themselves:", metrics["seeds"]["trained"])
+        for name in (name for name in (*METRICS, TRUE) if name in means):
+            log.info("evaluate: %-13s %.4f +- %.4f", name, means[name], deviations[name])
     for name, reason in metrics["missing"].items():
         log.warning("evaluate: %-13s missing: %s", name, reason)
 

@@ -3,15 +3,17 @@
 import hashlib
 import logging
 import shutil
+import statistics
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
 import typer
 from dvclive import Live
-from pydantic import model_validator
+from pydantic import Field, field_validator, model_validator
 
 from pipeline import backend
 from pipeline.captioner import bundle, kept, objective, training
@@ -21,8 +23,9 @@ from pipeline.captioner.checkpoint import History
 from pipeline.captioner.decoders.base import Decoder
 from pipeline.captioner.decoders.find import build
 from pipeline.captioner.self_critical import SelfCriticalSettings, fit_self_critical
-from pipeline.captioner.training import TrainSettings
+from pipeline.captioner.training import FitSettings, TrainSettings
 from pipeline.errors import InputError
+from pipeline.evaluation.over_seeds import over_seeds
 from pipeline.files import sha256_of, write_json
 from pipeline.images.shards import MANIFEST, ShardReader, open_shards
 from pipeline.images.spec import SPEC, read_spec
@@ -38,10 +41,20 @@ CODE = Path(training.__file__).parent
 KEPT = 3  # finished trainings whose checkpoints stay, for self-critical training to begin from
 
 
-class TrainStageSettings(TrainSettings):
+class TrainStageSettings(FitSettings):
     """Section `train` of params.yaml."""
 
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1, max_length=bundle.MOST_MEMBERS)
     self_critical: SelfCriticalSettings
+
+    @field_validator("seeds")
+    @classmethod
+    def _differ(cls, seeds: list[int]) -> list[int]:
+        if len(set(seeds)) < len(seeds):
+            raise ValueError(
+                f"expected each seed once, as one trains the same decoder again. Received: {seeds}"
+            )
+        return seeds
 
     @model_validator(mode="after")
     def _has_gradients(self) -> Self:
@@ -52,6 +65,37 @@ class TrainStageSettings(TrainSettings):
                 "Received: mixed_float16. Change it, or set train.self_critical.epochs to 0"
             )
         return self
+
+    def of(self, seed: int) -> TrainSettings:
+        """Settings of the training from one of the seeds."""
+        own = {name: getattr(self, name) for name in FitSettings.model_fields}
+        return TrainSettings(**own, seed=seed)
+
+
+class Inputs(NamedTuple):
+    """What all seeds are trained on."""
+
+    files: list[Path]  # that decide on the result
+    vocabulary: Vocabulary
+    embeddings: Path
+    feature_shape: tuple[int, ...]
+    train: Split
+    val: Split
+
+
+class Trained(NamedTuple):
+    """What came of one seed."""
+
+    captioner: Captioner
+    metrics: dict[str, Any]
+    checkpoint: Path
+    left_over: Path  # checkpoint of self-critical training, of no use once there is a bundle
+
+    @property
+    def val_cider_d(self) -> float:
+        """Of the epoch that was kept last."""
+        last: float = self.metrics.get("self_critical", self.metrics)["val_cider_d"]
+        return last
 
 
 def train(
@@ -66,51 +110,72 @@ def train(
     cache: Annotated[Path, typer.Option(help="State after each epoch.")] = Path(".cache/train"),
 ) -> None:
     """Fit the captioner; write OUT/bundle, OUT/curves and OUT/metrics.json."""
-    stage = load(TrainStageSettings, "train", params)
-    settings = TrainSettings(**stage.model_dump(exclude={"self_critical"}))
+    settings = load(TrainStageSettings, "train", params)
     words = Vocabulary.read(vocabulary)
-    fingerprint = read_spec(encoder).fingerprint
-    known = open_shards(features, fingerprint)
+    known = open_shards(features, read_spec(encoder).fingerprint)
     tables = read_table(images, IMAGES), read_table(captions, CLEAN_CAPTIONS)
+    files = [images, captions, vocabulary, embeddings, encoder / SPEC, features / MANIFEST]
     splits = {name: _split(name, *tables, known, words) for name in ("train", "val")}
+    inputs = Inputs(files, words, embeddings, known.shape, **splits)
 
-    backend.seed(settings.seed)
-    decoder = build(settings, len(words), known.shape, settings.precision)
-    decoder.start_output_bias(np.array(words.counts))
+    trained = {}
+    for place, seed in enumerate(settings.seeds):
+        if len(settings.seeds) > 1:
+            log.info("train: seed %d, %d of %d", seed, place + 1, len(settings.seeds))
+        curves = out / "curves" if place == 0 else out / "curves" / f"seed_{seed}"
+        trained[seed] = _train(inputs, settings, seed, cache, curves)
+    best_first = sorted(trained.values(), key=lambda one: -one.val_cider_d)
+    decoders = [one.captioner.decoder for one in best_first]
+    bundle.save(out / "bundle", decoders, vocabulary, encoder, known.shape, known.encoder)
+    write_json(out / "metrics.json", _metrics({seed: one.metrics for seed, one in trained.items()}))
+    # Only now: until the bundle is there, they are all there is.
+    for one in trained.values():
+        shutil.rmtree(one.left_over, ignore_errors=True)
+        kept.mark_used(one.checkpoint)
+    kept.keep_newest(cache, KEPT * len(settings.seeds))
+
+
+def _train(
+    inputs: Inputs, stage: TrainStageSettings, seed: int, cache: Path, curves: Path
+) -> Trained:
+    """Train from one seed, or go on with it; its learning curves go to a folder made anew."""
+    settings = stage.of(seed)
+    backend.seed(seed)
+    decoder = build(settings, len(inputs.vocabulary), inputs.feature_shape, settings.precision)
+    decoder.start_output_bias(np.array(inputs.vocabulary.counts))
     objective.check(decoder, settings)
-    _start_word_vectors(decoder, embeddings, settings)
-    inputs = [images, captions, vocabulary, embeddings, encoder / SPEC, features / MANIFEST]
-    checkpoint = cache / _key(inputs, settings)
+    _start_word_vectors(decoder, inputs.embeddings, settings)
+    captioner = Captioner(decoder, inputs.vocabulary)
+    checkpoint = cache / _key(inputs.files, settings.model_dump_json())
+    asked = settings.model_dump_json() + stage.self_critical.model_dump_json()
+    again = cache / f"{_key(inputs.files, asked)}-self-critical"
 
-    captioner = Captioner(decoder, words)
-    with Live(str(out / "curves"), save_dvc_exp=False, dvcyaml=None, report=None) as live:
-        history = training.fit(
-            captioner,
-            splits["train"],
-            splits["val"],
-            settings,
-            checkpoint,
-            lambda metrics: _log_epoch(live, metrics),
-        )
+    with Live(str(curves), save_dvc_exp=False, dvcyaml=None, report=None) as live:
+
+        def on_epoch(metrics: dict[str, float]) -> None:
+            _log_epoch(live, metrics)
+
+        data = inputs.train, inputs.val
+        history = training.fit(captioner, *data, settings, checkpoint, on_epoch)
         metrics: dict[str, Any] = _best(history, first=1)
-        again = cache / f"{_key(inputs, stage)}-self-critical"
         if stage.self_critical.epochs:
             further = fit_self_critical(
-                captioner,
-                splits["train"],
-                splits["val"],
-                stage.self_critical,
-                settings.seed,
-                again,
-                lambda metrics: _log_epoch(live, metrics),
+                captioner, *data, stage.self_critical, seed, again, on_epoch
             )
             metrics["self_critical"] = _best(further, first=0)
-    bundle.save(out / "bundle", decoder, vocabulary, encoder, known.shape, known.encoder)
-    write_json(out / "metrics.json", metrics)
-    # Only now: until the bundle is there, they are all there is.
-    shutil.rmtree(again, ignore_errors=True)
-    kept.mark_used(checkpoint)
-    kept.keep_newest(cache, KEPT)
+    return Trained(captioner, metrics, checkpoint, again)
+
+
+def _metrics(of_seeds: Mapping[int, dict[str, Any]]) -> dict[str, Any]:
+    """Gather metrics.json: of several seeds the means, their deviation, and those of each."""
+    every = list(of_seeds.values())
+    if len(every) == 1:
+        return every[0]
+    return {
+        **over_seeds(every, statistics.mean),
+        "deviation": over_seeds(every, statistics.stdev),
+        "seeds": {str(seed): metrics for seed, metrics in of_seeds.items()},
+    }
 
 
 def _best(history: History, first: int) -> dict[str, Any]:
@@ -134,7 +199,8 @@ def _start_word_vectors(decoder: Decoder, path: Path, settings: TrainSettings) -
 
 
 def _log_epoch(live: Live, metrics: dict[str, float]) -> None:
-    for name, value in metrics.items():
+    # Sorted: epochs done before a restart come from a file, in another order.
+    for name, value in sorted(metrics.items()):
         live.log_metric(name, value)
     live.next_step()
 
@@ -165,12 +231,12 @@ def _split(
     return Split(chosen if is_grid else chosen[:], Captions(pictures, encoded), references)
 
 
-def _key(inputs: list[Path], settings: TrainSettings) -> str:
+def _key(inputs: list[Path], settings: str) -> str:
     """Name a training by everything that decides on its result, its own code included.
 
     Finished trainings are kept: a corrected one must not end as the one before it did.
     """
-    digest = hashlib.sha256(settings.model_dump_json().encode())
+    digest = hashlib.sha256(settings.encode())
     for path in [*inputs, *sorted(CODE.rglob("*.py"))]:
         digest.update(sha256_of(path).encode())
     return digest.hexdigest()[:16]

@@ -1,7 +1,9 @@
 """What tests of every kind share: a real browser, where the machine has one."""
 
 import shutil
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
@@ -28,3 +30,12 @@ def browser() -> Iterator[Browser]:
         )
         yield started
         started.close()
+
+
+@pytest.fixture(scope="module")
+def own_python() -> Iterator[None]:
+    """Let `python` in dvc.yaml be the one that runs the tests, importing nothing from here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", str(Path(sys.executable).parent), prepend=":")
+        patch.setenv("PYTHONPATH", "")
+        yield

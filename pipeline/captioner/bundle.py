@@ -2,7 +2,8 @@
 
     bundle.json              version, shape of the decoder and of the features, hash of each file
     vocabulary.json          see `text/vocabulary.py`
-    decoder.weights.h5       weights of the decoder, in Keras's own format
+    decoder.weights.h5       weights of the decoder, in Keras's own format; of several seeds, those
+                             of the best one, then decoder-2.weights.h5 and so on
     encoder/encoder.json     see `images/encoder.py`
     encoder/encoder.weights.h5
 
@@ -11,13 +12,15 @@ No pickle and no code: networks are built by this library, from settings that ar
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.captioner.captioner import Captioner
 from pipeline.captioner.decoders.base import PLAIN, Decoder, DecoderSettings
+from pipeline.captioner.decoders.ensemble import Ensemble
 from pipeline.captioner.decoders.find import build
 from pipeline.errors import InputError
 from pipeline.files import folder_written_whole, sha256_of, write_json
@@ -26,14 +29,10 @@ from pipeline.images.spec import WEIGHTS as ENCODER_WEIGHTS
 from pipeline.text.vocabulary import Vocabulary
 
 VERSION = 2
-# Settings that decoders had not yet in older versions, with what they all did.
+MOST_MEMBERS = 100
+# What older versions did not say yet: settings of the decoder, with what they all did.
 SINCE: dict[int, dict[str, Any]] = {2: PLAIN}
-DESCRIPTION, WORDS, WEIGHTS, ENCODER = (
-    "bundle.json",
-    "vocabulary.json",
-    "decoder.weights.h5",
-    "encoder",
-)
+DESCRIPTION, WORDS, ENCODER = "bundle.json", "vocabulary.json", "encoder"
 
 
 class Description(BaseModel):
@@ -43,6 +42,7 @@ class Description(BaseModel):
 
     version: int
     decoder: DecoderSettings
+    members: int = Field(1, ge=1, le=MOST_MEMBERS)  # decoders, of one seed each; the best is first
     feature_shape: tuple[int, ...]  # of one picture
     encoder: str  # fingerprint, with "-grid" and the like where the features were made so
     files: dict[str, str]  # path in the bundle -> sha256
@@ -50,7 +50,7 @@ class Description(BaseModel):
 
 def save(
     folder: Path,
-    decoder: Decoder,
+    decoders: Sequence[Decoder],
     vocabulary: Path,
     encoder: Path,
     feature_shape: tuple[int, ...],
@@ -60,25 +60,27 @@ def save(
 
     Args:
         folder: made anew.
-        decoder: trained.
-        vocabulary: the file that the decoder was trained with.
+        decoders: trained, of one shape, from different seeds; the best one first.
+        vocabulary: the file that they were trained with.
         encoder: the encoder's folder.
         feature_shape: of one picture, (f,), or (h, w, f) for a grid.
         fingerprint: the encoder's, with "-grid" and the like where the features were made so.
     """
     with folder_written_whole(folder) as new:
-        decoder.save_weights(new / WEIGHTS)
+        for place, decoder in enumerate(decoders):
+            decoder.save_weights(new / weights_name(place))
         shutil.copyfile(vocabulary, new / WORDS)
         (new / ENCODER).mkdir()
         for name in (SPEC, ENCODER_WEIGHTS):
             shutil.copyfile(encoder / name, new / ENCODER / name)
         shape = DecoderSettings(
-            **{name: getattr(decoder.settings, name) for name in DecoderSettings.model_fields}
+            **{name: getattr(decoders[0].settings, name) for name in DecoderSettings.model_fields}
         )
         files = sorted(path for path in new.rglob("*") if path.is_file())
         description = Description(
             version=VERSION,
             decoder=shape,
+            members=len(decoders),
             feature_shape=feature_shape,
             encoder=fingerprint,
             files={path.relative_to(new).as_posix(): sha256_of(path) for path in files},
@@ -89,20 +91,48 @@ def save(
 def load_captioner(folder: Path) -> Captioner:
     """Read the captioner of a bundle; its encoder is read by `Encoder.load(folder / ENCODER)`.
 
+    Of several seeds, it is all of them together.
+
     Raises:
         InputError: the bundle is incomplete, damaged, or of another version.
     """
+    return together(load_members(folder))
+
+
+def together(captioners: Sequence[Captioner]) -> Captioner:
+    """Let captioners of one bundle caption as an ensemble; one alone stays what it is."""
+    if len(captioners) == 1:
+        return captioners[0]
+    ensemble = Ensemble([captioner.decoder for captioner in captioners])
+    return Captioner(ensemble, captioners[0].vocabulary)
+
+
+def load_members(folder: Path) -> list[Captioner]:
+    """Read the captioner of each seed by itself, the best one (by validation) first.
+
+    Raises:
+        InputError: as for `load_captioner`.
+    """
     description = read_description(folder)
     vocabulary = Vocabulary.read(folder / WORDS)
-    decoder = build(description.decoder, len(vocabulary), description.feature_shape)
-    try:
-        decoder.load_weights(folder / WEIGHTS)
-    except (ValueError, OSError, KeyError) as error:
-        raise InputError(
-            f"{folder / WEIGHTS}: expected weights of the decoder that {DESCRIPTION} describes. "
-            f"Received: {' '.join(str(error).split())[:200]}"
-        ) from error
-    return Captioner(decoder, vocabulary)
+    captioners = []
+    for place in range(description.members):
+        decoder = build(description.decoder, len(vocabulary), description.feature_shape)
+        path = folder / weights_name(place)
+        try:
+            decoder.load_weights(path)
+        except (ValueError, OSError, KeyError) as error:
+            raise InputError(
+                f"{path}: expected weights of the decoder that {DESCRIPTION} describes. "
+                f"Received: {' '.join(str(error).split())[:200]}"
+            ) from error
+        captioners.append(Captioner(decoder, vocabulary))
+    return captioners
+
+
+def weights_name(place: int) -> str:
+    """Name the weights of the first (0), second (1), ... decoder of a bundle."""
+    return "decoder.weights.h5" if place == 0 else f"decoder-{place + 1}.weights.h5"
 
 
 def read_description(folder: Path) -> Description:
@@ -130,6 +160,13 @@ def read_description(folder: Path) -> Description:
             f"{path}: expected a bundle of version {VERSION} or older. Received: "
             f"{description.version}. Use the release of caption-pipeline that made it, or train "
             "again"
+        )
+    needed = {WORDS, *map(weights_name, range(description.members))}
+    needed |= {f"{ENCODER}/{name}" for name in (SPEC, ENCODER_WEIGHTS)}
+    if unlisted := sorted(needed - set(description.files)):
+        raise InputError(
+            f"{path}: expected the hash of every file of the bundle. Received: none of "
+            f"{unlisted[0]}. Copy the bundle again, or train again"
         )
     for name, expected in description.files.items():
         file = folder / name

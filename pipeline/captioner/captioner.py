@@ -10,7 +10,6 @@ import numpy as np
 from pipeline.backend import jit
 from pipeline.captioner.batches import PictureFeatures, pad
 from pipeline.captioner.decoders.base import Decoder, State, Tensor
-from pipeline.captioner.decoders.grid import GridDecoder
 from pipeline.captioner.search.base import EMPTY
 from pipeline.captioner.search.plan import Plan, plan, search
 from pipeline.captioner.search.sampling import uniforms_of
@@ -72,7 +71,7 @@ class Captioner:
     @property
     def attends(self) -> bool:
         """Whether the decoder looks at places of a grid, and `looks` can tell where."""
-        return isinstance(self.decoder, GridDecoder)
+        return self.decoder.attends
 
     def caption(self, features: PictureFeatures, settings: SearchSettings) -> list[list[Caption]]:
         """Search captions.
@@ -128,7 +127,7 @@ class Captioner:
         Raises:
             InputError: the decoder attends to no grid, or the features have another shape.
         """
-        if not isinstance(self.decoder, GridDecoder):
+        if not self.attends:
             raise InputError(
                 f"attention: expected a decoder that attends to a grid. Received: "
                 f"{self.decoder.settings.decoder}. Train one, such as train.decoder: adaptive"

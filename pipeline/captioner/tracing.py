@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from pipeline import backend
 from pipeline.text.marks import START
 
 
@@ -11,8 +12,8 @@ def trace(model: keras.Model, feature_shape: tuple[int, ...]) -> None:
 
     TensorFlow compiles a step for the very shapes that it sees first, and for any shapes once it
     has seen others. The two may round differently, and then a training that continues after a kill
-    ends with other bytes than an undisturbed one. So two small batches are shown here that have no
-    shape in common. It costs nothing, as these are the two times that it would compile anyway.
+    ends with other bytes than an undisturbed one. So a small batch of weight 0 is shown here whose
+    sizes it is not told: it compiles once, and for all of them.
 
     Args:
         model: compiled; takes features and tokens, and logits come out. Its weights and its
@@ -24,13 +25,15 @@ def trace(model: keras.Model, feature_shape: tuple[int, ...]) -> None:
     trains = bool(model.trainable_variables) and getattr(model.optimizer, "built", False)
     kept = [*model.variables, *(model.optimizer.variables if trains else ())]
     before = [np.array(keras.ops.convert_to_numpy(variable)) for variable in kept]  # copies
-    for captions, words in ((2, 3), (3, 4)):
-        inputs = np.full((captions, words), START, "int32")
-        features = np.zeros((captions, *feature_shape), "float32")
-        batch = (features, inputs), inputs, np.zeros(inputs.shape, "float32")
-        if trains:
-            model.train_on_batch(*batch)
-        else:
-            model.test_on_batch(*batch)
+    tokens = np.full((2, 3), START, "int32")
+    features = np.zeros((2, *feature_shape), "float32")
+    batch = (features, tokens), tokens, np.zeros(tokens.shape, "float32")
+    batches = backend.sized_anyhow(batch, ((len(feature_shape), 0), 0, 0))
+    if trains:
+        model.make_train_function()
+        model.train_function(batches)
+    else:
+        model.make_test_function()
+        model.test_function(batches)
     for variable, value in zip(kept, before, strict=True):
         variable.assign(value)

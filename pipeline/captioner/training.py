@@ -33,14 +33,19 @@ from pipeline.progress import Progress
 log = logging.getLogger(__name__)
 
 
-class TrainSettings(DecoderSettings, ObjectiveSettings, ScheduleSettings, UpdateSettings):
-    """Section `train` of params.yaml: the decoder's shape, and how it is fitted."""
+class FitSettings(DecoderSettings, ObjectiveSettings, ScheduleSettings, UpdateSettings):
+    """The decoder's shape, and how it is fitted, whatever the seed."""
 
     word_vectors: Literal["random", "frozen", "trained"]  # what word vectors begin as
     epochs: int = Field(ge=1)  # at most
     patience: int = Field(ge=1)  # epochs without a better validation CIDEr-D before it stops
     batch_size: int = Field(ge=1)  # captions a step
     max_words: int = Field(ge=1)  # bound on the captions decoded for validation
+
+
+class TrainSettings(FitSettings):
+    """All that one training depends on, beside its data."""
+
     seed: int = Field(ge=0)
 
 

@@ -70,10 +70,19 @@ class Searcher:
         self._folder = features
         self._reader: ShardReader = open_shards(features, bundle.read_description(model).encoder)
         self._row_of = self._reader.row_of()
-        self.captioner: Captioner = bundle.load_captioner(model)
+        # Of each seed by itself, the best one first; and of all together.
+        self.members: list[Captioner] = bundle.load_members(model)
+        self.captioner = bundle.together(self.members)
 
-    def caption(self, ids: Sequence[str], settings: SearchSettings) -> dict[str, Candidates]:
+    def caption(
+        self, ids: Sequence[str], settings: SearchSettings, captioner: Captioner | None = None
+    ) -> dict[str, Candidates]:
         """Search captions of pictures, in their order; memory does not grow with their number.
+
+        Args:
+            ids: of the pictures.
+            settings: of the search.
+            captioner: one of the members; without it, all together.
 
         Raises:
             InputError: a picture has no features.
@@ -88,5 +97,5 @@ class Searcher:
         found: list[Candidates] = []
         for start in range(0, len(rows), BLOCK):
             values = self._reader.rows(rows[start : start + BLOCK])
-            found.extend(self.captioner.caption(values, settings))
+            found.extend((captioner or self.captioner).caption(values, settings))
         return dict(zip(ids, found, strict=True))

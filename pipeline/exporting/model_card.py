@@ -157,16 +157,17 @@ def _front_matter(scores: Mapping[str, Any] | None) -> str:
 
 def _what(model: Model, contents: Mapping[str, str]) -> str:
     description, spec = model.description, model.spec
-    shape = description.decoder
+    shape, seeds = description.decoder, description.members
     rows = {
         "decoder": f"`{shape.decoder}`, {shape.units} units, word vectors of {shape.embedding}",
+        **({"ensemble": f"of {seeds} seeds, log-probabilities averaged"} if seeds > 1 else {}),
         "vocabulary": f"{len(model.vocabulary) - len(MARKS):,} words",
         "encoder": f"`{spec.network}`, weights: {spec.source}",
         "pictures": f"RGB, squashed to {spec.side} x {spec.side} pixels",
         "features": " x ".join(map(str, description.feature_shape)),
         "encoder's fingerprint": f"`{spec.fingerprint}`",
         "bundle": f"version {description.version}",
-        "decoder's weights": f"SHA-256 `{description.files[bundle.WEIGHTS]}`",
+        "decoder's weights": f"SHA-256 `{description.files[bundle.weights_name(0)]}`",
     }
     return "\n".join(
         [

@@ -57,7 +57,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "warmup": 0.05,
         "clip_norm": 5.0,
         "max_words": 8,
-        "seed": 1,
+        "seeds": [1],
         "word_vectors": "random", "tie_weights": False, "layer_norm": False,
         "variational_dropout": False, "accumulate": 1, "schedule": "cosine", "plateau": 1,
         "label_smoothing": 0.0, "scheduled_sampling": 0.0, "attention_penalty": 0.0, "ema": 0.0,
@@ -68,7 +68,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         },
     },
     "evaluate": {
-        "split": "test", "coco_splits": ["val", "test"], "spice": None,
+        "split": "test", "coco_splits": ["val", "test"], "spice": None, "ensemble": True,
         "method": "beam", "beam_width": 2, "length_penalty": 0.9, "max_words": 8,
         "min_words": 0, "block_ngrams": 0, "forbidden_words": [], "required_words": [],
         "diverse": {"groups": 2, "strength": 0.5},

@@ -24,6 +24,7 @@ def test_compact_is_trained_on_the_captions(encoded):
     assert (encoder.spec.features, encoder.spec.source) == (2048, "train")
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes(encoded, run, content, tmp_path):
     assert run().code == 0
     assert content(tmp_path / "out") == content(encoded.data / "encoder")
@@ -38,6 +39,7 @@ def test_a_weights_file_is_taken_as_it_is(encoded, run, tmp_path):
     assert again.spec.source == "mine.weights.h5"
 
 
+@pytest.mark.slow
 def test_a_weights_file_is_fine_tuned_with_the_same_bytes_each_time(
     encoded, run, content, tmp_path
 ):

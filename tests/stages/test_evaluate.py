@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.captioner import bundle as bundles
 from pipeline.captioner.captioner import Captioner
+from pipeline.captioner.decoders.find import build
 from pipeline.evaluation.java import MetricUnavailable
 from pipeline.evaluation.per_picture import METRICS, NO_SPICE
 from pipeline.images.shards import open_shards
@@ -97,6 +99,44 @@ def test_the_oracle_takes_the_best_candidate_of_each_picture(evaluated):
     assert metrics["oracle_cider_d"] == pytest.approx(sum(best) / len(best), abs=1e-5)
     for row in rows:
         assert row["candidates"][0]["cider_d"] == row["scores"]["cider_d"]
+
+
+@pytest.fixture
+def of_two_seeds(trained, tmp_path):
+    """The trained bundle with a second decoder, of other weights."""
+    folder = Path(shutil.copytree(trained.data / "train" / "bundle", tmp_path / "two"))
+    [captioner] = bundles.load_members(folder)
+    first = captioner.decoder
+    second = build(first.settings, first.vocabulary_size, first.feature_shape)
+    second.set_weights([weight[::-1] for weight in first.get_weights()])
+    encoder = folder / "encoder"
+    shape, fingerprint = first.feature_shape, bundles.read_description(folder).encoder
+    both, words = tmp_path / "both", folder / "vocabulary.json"
+    bundles.save(both, [first, second], words, encoder, shape, fingerprint)
+    return both
+
+
+@pytest.mark.usefixtures("no_meteor")
+def test_of_several_seeds_all_are_scored_alone_and_together(trained, of_two_seeds, tmp_path):
+    scores = {}
+    for name, bundle, settings in (
+        ("first", None, {}),
+        ("best", of_two_seeds, {"ensemble": False}),
+        ("together", of_two_seeds, {"ensemble": True}),
+    ):
+        result = run(trained, tmp_path / name, bundle=bundle, **settings)
+        assert result.code == 0, result.err
+        scores[name] = json.loads((tmp_path / name / "metrics.json").read_text())
+    assert "seeds" not in scores["first"]
+    seeds = scores["best"].pop("seeds")
+    assert scores["best"] == scores["first"]
+    assert scores["together"].pop("seeds") == seeds
+    assert read_lines(tmp_path / "together") != read_lines(tmp_path / "best")
+    assert seeds["trained"] == 2
+    for name in ("bleu_1", "rouge_l", "cider_d"):
+        other = 2 * seeds["mean"][name] - scores["first"][name]
+        apart = abs(other - scores["first"][name]) / 2**0.5
+        assert seeds["deviation"][name] == pytest.approx(apart, abs=1e-5)
 
 
 def test_scores_of_a_picture_are_those_that_mean_something_of_one(evaluated):

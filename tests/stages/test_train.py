@@ -41,7 +41,7 @@ def test_of_finished_checkpoints_the_newest_stay(trained, train_inputs, tmp_path
     before = set(folder.iterdir())
     try:
         for seed in range(KEPT + 1):
-            result = trained.run("train", *train_inputs, tmp_path, epochs=1, seed=10 + seed)
+            result = trained.run("train", *train_inputs, tmp_path, epochs=1, seeds=[10 + seed])
             assert result.code == 0, result.err
         assert len(set(folder.iterdir()) - before) == KEPT
     finally:
@@ -72,9 +72,41 @@ def test_self_critical_training_begins_from_what_was_trained(trained, train_inpu
     assert not [name for name in left if "self-critical" in name]
 
 
+def test_every_seed_is_trained_and_the_best_comes_first(trained, train_inputs, content, tmp_path):
+    result = trained.run("train", *train_inputs, tmp_path, seeds=[1, 5])
+    assert result.code == 0, result.err
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    one, other = metrics["seeds"]["1"], metrics["seeds"]["5"]
+    assert one == json.loads((trained.data / "train" / "metrics.json").read_text())
+    for name in one:
+        assert metrics[name] == pytest.approx((one[name] + other[name]) / 2)
+        # of two numbers, the square root of half the square of their difference
+        apart = abs(one[name] - other[name]) / 2**0.5
+        assert metrics["deviation"][name] == pytest.approx(apart, abs=1e-9)
+    assert one["val_loss"] != other["val_loss"]
+    for curves in ("curves", "curves/seed_5"):
+        lines = (tmp_path / curves / "plots" / "metrics" / "loss.tsv").read_text().splitlines()
+        assert len(lines) == 3
+
+    alone = bundle.load_captioner(trained.data / "train" / "bundle").decoder.get_weights()
+    members = bundle.load_members(tmp_path / "bundle")
+    place = 0 if one["val_cider_d"] >= other["val_cider_d"] else 1
+    for own, weight in zip(members[place].decoder.get_weights(), alone, strict=True):
+        np.testing.assert_array_equal(own, weight)  # one seed beside another is as it is alone
+
+    before = content(tmp_path)
+    again = trained.run("train", *train_inputs, tmp_path, seeds=[1, 5])
+    assert again.code == 0, again.err
+    assert "loss" not in again.err  # neither is paid again
+    assert content(tmp_path) == before
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
+        ({"seeds": [1, 2, 1]}, "expected each seed once"),
+        ({"seeds": []}, "train.seeds"),
+        ({"seeds": [-1]}, "train.seeds"),
         ({"decoder": "transformer"}, "train.decoder"),
         ({"decoder": "attention"}, "train.decoder: attention needs a grid"),
         ({"dropout": 1.0}, "train.dropout"),

@@ -82,6 +82,7 @@ class Decoder(keras.Model):
     """
 
     needs_grid = False  # whether pooled features are not enough
+    attends = False  # whether `attend_all` can tell where on a grid it looks
     feature_shape: tuple[int, ...] = ()  # of one picture: (f,) or (h, w, f); `build` sets it
 
     def __init__(self, settings: DecoderSettings, vocabulary_size: int) -> None:
@@ -161,6 +162,21 @@ class Decoder(keras.Model):
             Log-probabilities of the next word, float32 (b * k, v), and the state after `tokens`.
         """
         raise TypeError(f"{type(self).__name__} must define step")
+
+    def attend_all(
+        self, inputs: tuple[Tensor, Tensor], training: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """Read whole captions, the true words given, and tell where the decoder looks.
+
+        Args:
+            inputs: as for `call`; features (b, h, w, f).
+            training: whether to drop values.
+
+        Returns:
+            What the next word is scored from, (b, t, d), and the weights of the places at each
+            word, (b, t, p), or (b, t, p + 1) with a sentinel.
+        """
+        raise TypeError(f"{type(self).__name__} does not attend to a grid")
 
     def read_words(self, tokens: Tensor, training: bool = False) -> Tensor:
         """Turn token ids into what the LSTM reads: (b, t) -> (b, t, e), or (b,) -> (b, e)."""

@@ -40,6 +40,7 @@ class GridDecoder(Decoder):
     """
 
     needs_grid = True
+    attends = True
     has_sentinel = False
 
     def __init__(self, *args: Any) -> None:
@@ -79,16 +80,7 @@ class GridDecoder(Decoder):
     def attend_all(
         self, inputs: tuple[Tensor, Tensor], training: bool = False
     ) -> tuple[Tensor, Tensor]:
-        """Read whole captions, the true words given.
-
-        Args:
-            inputs: as for `call`.
-            training: whether to drop values.
-
-        Returns:
-            What the next word is scored from, (b, t, d), and the weights of the places at each
-            word, (b, t, p), or (b, t, p + 1) with a sentinel.
-        """
+        """See `Decoder.attend_all`."""
         raise TypeError(f"{type(self).__name__} must define attend_all")
 
     def attend_step(

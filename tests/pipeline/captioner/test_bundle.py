@@ -49,7 +49,7 @@ def parts(vocabulary, tmp_path_factory) -> Path:
 
 def save(folder: Path, decoder, parts: Path) -> Path:
     vocabulary, encoder = parts / "vocabulary.json", parts / "encoder"
-    bundle.save(folder, decoder, vocabulary, encoder, decoder.feature_shape, "f" * 64)
+    bundle.save(folder, [decoder], vocabulary, encoder, decoder.feature_shape, "f" * 64)
     return folder
 
 
@@ -80,6 +80,19 @@ def test_it_has_what_captioning_needs_and_nothing_else(saved, decoder):
     assert description.encoder == "f" * 64
     assert description.feature_shape == decoder.feature_shape
     assert sorted(description.files) == FILES[1:]
+
+
+def test_decoders_of_several_seeds_are_kept_and_caption_together(decoder, parts, tmp_path):
+    other = build(decoder.settings, decoder.vocabulary_size, decoder.feature_shape)
+    other.set_weights([-weight for weight in decoder.get_weights()])
+    vocabulary, encoder = parts / "vocabulary.json", parts / "encoder"
+    bundle.save(tmp_path / "b", [other, decoder], vocabulary, encoder, decoder.feature_shape, "f")
+    assert sorted(content(tmp_path / "b")) == sorted([*FILES, "decoder-2.weights.h5"])
+    members = bundle.load_members(tmp_path / "b")
+    for member, expected in zip(members, (other, decoder), strict=True):
+        for own, weight in zip(member.decoder.get_weights(), expected.get_weights(), strict=True):
+            np.testing.assert_array_equal(own, weight)
+    assert len(bundle.load_captioner(tmp_path / "b").decoder.members) == 2
 
 
 def test_the_same_content_gives_the_same_bytes(saved, decoder, parts, tmp_path):
@@ -129,7 +142,10 @@ def described(folder: Path, **changes: object) -> Path:
         ({"version": "one"}, "version"),
         ({"code": "import os"}, "code"),
         ({"decoder": {"decoder": "inject"}}, "decoder.units"),
-        ({"files": {}, "feature_shape": [2, 3, 7]}, "decoder.weights.h5: expected weights"),
+        ({"feature_shape": [2, 3, 7]}, "decoder.weights.h5: expected weights"),
+        ({"files": {}}, "expected the hash of every file of the bundle. Received: none of decoder"),
+        ({"members": 2}, "Received: none of decoder-2.weights.h5"),
+        ({"members": 10**9}, "members"),
     ],
 )
 def test_another_description_is_refused(copy, changes, told):

@@ -60,6 +60,7 @@ def link_or_copy(source: str, target: str) -> None:
         shutil.copy2(source, target)
 
 
+@pytest.mark.slow
 def test_equals_pycocoevalcap_whatever_the_machine(
     official_meteor: Any,
     adversarial: list[str],

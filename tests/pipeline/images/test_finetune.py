@@ -94,6 +94,7 @@ def test_the_uppermost_come_first(tmp_path, monkeypatch):
     assert trained == [[], ["highest"], ["high", "highest"]]
 
 
+@pytest.mark.slow
 def test_the_features_come_to_tell_the_labels(tmp_path):
     encoder, body = network()
     pictures, raw, wanted = _arguments(tmp_path)

@@ -19,7 +19,7 @@ def saved(captioner, tmp_path):
     write_json(words, {"words": vocabulary.words, "counts": vocabulary.counts})
     decoder = captioner.captioner.decoder
     shape = captioner.encoder.shape
-    bundle.save(tmp_path / "bundle", decoder, words, encoder, shape, captioner.encoder.identity)
+    bundle.save(tmp_path / "bundle", [decoder], words, encoder, shape, captioner.encoder.identity)
     return tmp_path / "bundle"
 
 

@@ -94,6 +94,7 @@ def found_by_all() -> dict[str, np.ndarray]:
     }
 
 
+@pytest.mark.slow
 def test_jax_finds_what_tensorflow_finds(tmp_path):
     path = tmp_path / "jax.npz"
     environment = {**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": str(REPOSITORY)}

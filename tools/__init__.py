@@ -1,0 +1,1 @@
+"""Programs for those who maintain the repository; nothing here is part of the pipeline."""
