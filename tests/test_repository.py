@@ -18,6 +18,7 @@ FORBIDDEN = {
     "a package index": r"(?:index-url|find-links|trusted-host)\s*[= ]\s*\S*[/.]|/simple/\b",
     "a private key": r"-----BEGIN [A-Z ]*PRIVATE" + " KEY",
     "a token": r"\b(?:gh[pousr]_|github_pat_|glpat-|xox[abprs]-|hf_|AKIA)[A-Za-z0-9_-]{16,}",
+    "a place left to fill in": r"\bOUTPUT_[A-Z]+\b|\bTO" + r"DO\b|\bFIX" + r"ME\b",
     "a password in an address": r"\w+://[^\s/:@{}$<]+:[^\s/@{}$<]+@",
 }
 
@@ -55,6 +56,7 @@ def test_nothing_committed_has(what):
         ("a path of a machine", "see /home/" + "ann/data"),
         ("a package index", "--index-url " + "packages.example.org"),
         ("a private key", "-----BEGIN RSA PRIVATE" + " KEY-----"),
+        ("a place left to fill in", "OUTPUT_" + "TABLE"),
         ("a token", "ghp_" + "a" * 30),
         ("a password in an address", "https://ann:" + "secret@example.org"),
     ],
