@@ -19,6 +19,7 @@ PARTS = [
     "params.yaml",
     "dvc.yaml",
     ".dvc/config",
+    ".dvc/plots",
     ".dvcignore",
     "data/raw/embeddings/README.md",
     "data/raw/weights/README.md",

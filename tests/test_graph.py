@@ -1,16 +1,20 @@
 """The graph tells the truth: dvc.yaml names what each stage imports and which settings it reads."""
 
 import ast
+import csv
 import importlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
+from dvc_render.vega import VegaRenderer
 from pydantic import BaseModel
 
 ROOT = Path(__file__).parents[1]
 GRAPH = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+PLOTS = yaml.safe_load((ROOT / "dvc.yaml").read_text())["plots"]
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
 STAGES = sorted(GRAPH)
 
@@ -99,6 +103,36 @@ def test_one_word_names_a_stage_everywhere(stage):
     for kind in ("outs", "metrics", "plots"):
         for out in GRAPH[stage].get(kind, []):
             assert (out if isinstance(out, str) else next(iter(out))).startswith(folder)
+
+
+def outputs(kind: str) -> list[str]:
+    """The paths of one kind of outputs, of all stages."""
+    listed = [out for stage in GRAPH.values() for out in stage.get(kind, [])]
+    return [out if isinstance(out, str) else next(iter(out)) for out in listed]
+
+
+@pytest.mark.parametrize("plot", PLOTS, ids=lambda plot: next(iter(plot)))
+def test_a_plot_is_of_an_output_and_its_template_takes_its_columns(plot):
+    [described] = plot.values()
+    for file, named in described["y"].items():
+        assert file.startswith(tuple(outputs("plots")))
+        if not (ROOT / file).is_file():
+            continue  # Git has those of the last stages, which are small
+        delimiter = "\t" if file.endswith(".tsv") else ","
+        rows = list(csv.DictReader((ROOT / file).open(), delimiter=delimiter))
+        columns = [named] if isinstance(named, str) else named
+        assert {described["x"], *columns} <= set(rows[0]), file
+        spec = VegaRenderer(
+            [{**row, "rev": "workspace"} for row in rows],
+            "plot",
+            template=described.get("template"),
+            template_dir=str(ROOT / ".dvc" / "plots"),
+            x=described["x"],
+            y=columns[0],
+        ).get_filled_template()
+        fields = {part.get("field") for part in spec.get("encoding", {}).values()}
+        assert fields <= {*rows[0], "rev", None}
+        assert "<DVC_" not in json.dumps(spec)
 
 
 def test_packages_do_nothing_but_prepare_the_process():
