@@ -64,16 +64,22 @@ def test_it_listens_at_the_loopback_address_answers_and_leaves_nothing(trained, 
         stderr=subprocess.PIPE,
         text=True,
     )
-    line = process.stdout.readline()
-    assert line.startswith("serve: http://127.0.0.1:"), process.communicate()
-    url = line.split()[1]
-    picture = (trained.raw / "test-00.png").read_bytes()
-    with urllib.request.urlopen(f"{url}/api/caption", picture, timeout=60) as answer:
-        assert json.load(answer)["captions"][0]["text"]
-    with urllib.request.urlopen(url, timeout=60) as answer:
-        assert b"gradio" in answer.read()
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    try:
+        line = process.stdout.readline()
+        assert line.startswith("serve: http://127.0.0.1:"), process.communicate()
+        url = line.split()[1]
+        picture = (trained.raw / "test-00.png").read_bytes()
+        with urllib.request.urlopen(f"{url}/api/caption", picture, timeout=60) as answer:
+            captions = json.load(answer)["captions"]
+        # What it says after so short a training is anybody's guess, even nothing.
+        assert captions
+        assert all(0 < caption["probability"] < 1 for caption in captions)
+        with urllib.request.urlopen(url, timeout=60) as answer:
+            assert b"gradio" in answer.read()
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 0, err
     assert "Traceback" not in err
     assert list(tmp_path.glob("caption-serve-*")) == []
