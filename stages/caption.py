@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from pipeline.captioner.output import HEADS, WRITERS, printable
+from pipeline.captioner.output import HEADS, WRITERS, Form, printable
 from pipeline.captioner.pictures import BATCH, Captioned, PictureCaptioner
 from pipeline.captioner.search.settings import SearchSettings
 from pipeline.errors import InputError
@@ -25,20 +25,11 @@ from pipeline.images.description import (
 from pipeline.images.loose import find_pictures, names_of
 from pipeline.progress import WIDTH, Progress
 from stages.command import EXIT_BAD_INPUT, run
+from stages.trained import last_trained
 
-BEAM_WIDTH = 3  # this and the options' defaults are those of section `evaluate` of params.yaml
-LAST_TRAINED = Path("data/train/bundle")
-REPOSITORY = Path(__file__).parents[1]
+USUAL = SearchSettings.usual()
 LIST = "-"  # standard input
 SEARCH, SAMPLE = "How captions are searched", "Sampling"
-
-
-class Form(StrEnum):
-    """How captions are printed."""
-
-    text = "text"
-    jsonl = "jsonl"
-    csv = "csv"
 
 
 class AltText(StrEnum):
@@ -86,7 +77,7 @@ def caption(
         typer.Option(
             min=1,
             max=100,
-            help="Captions kept while searching; 3, or as many as --best.",
+            help=f"Captions kept while searching; {USUAL.beam_width}, or as many as --best.",
             rich_help_panel=SEARCH,
         ),
     ] = None,
@@ -95,10 +86,10 @@ def caption(
         typer.Option(
             min=0, max=5, help="Above 0: favours longer captions.", rich_help_panel=SEARCH
         ),
-    ] = 0.5,
+    ] = USUAL.length_penalty,
     max_words: Annotated[
         int, typer.Option(min=1, max=200, help="Of a caption.", rich_help_panel=SEARCH)
-    ] = 20,
+    ] = USUAL.max_words,
     min_words: Annotated[
         int, typer.Option(min=0, max=200, help="Of a caption.", rich_help_panel=SEARCH)
     ] = 0,
@@ -143,7 +134,7 @@ def caption(
             f"Received: {beam_width}"
         )
     search = _search(
-        beam_width=beam_width or max(BEAM_WIDTH, best),
+        beam_width=beam_width or max(USUAL.beam_width, best),
         length_penalty=length_penalty,
         max_words=max_words,
         min_words=min_words,
@@ -153,13 +144,13 @@ def caption(
     )
     keeper = _Keeper(alt_text, force)
     paths = keeper.without_described(find_pictures(_expanded(pictures, null), recursive))
-    _write(HEADS[form.value])
+    _write(HEADS[form])
     broken = 0
-    for picture in _captioned(paths, model or _last_trained(), search, max_pixels):
+    for picture in _captioned(paths, model or last_trained(), search, max_pixels):
         if picture.error:
             broken += 1
             _tell(f"error: {picture.error}")
-        _write(WRITERS[form.value](picture._replace(captions=picture.captions[:best]), best > 1))
+        _write(WRITERS[form](picture._replace(captions=picture.captions[:best]), best > 1))
         keeper.keep(picture)
     keeper.tell()
     if broken or keeper.failed:
@@ -186,12 +177,6 @@ def _expanded(given: list[str], null: bool) -> list[str]:
     at = given.index(LIST)
     names = names_of(sys.stdin.buffer.read(), b"\0" if null else b"\n")
     return [*given[:at], *names, *(name for name in given[at:] if name != LIST)]
-
-
-def _last_trained() -> Path:
-    """Name the last bundle trained here, or else in the repository of this file."""
-    elsewhere = REPOSITORY / LAST_TRAINED
-    return elsewhere if not LAST_TRAINED.exists() and elsewhere.exists() else LAST_TRAINED
 
 
 def _captioned(

@@ -71,8 +71,13 @@ def evaluate(
     true = _true(found, ingested / "facts.parquet")
     metrics = _metrics(scores, figures, true, len(found))
     if len(searcher.members) > 1:
-        every = [searcher.caption(split.ids, search, member) for member in searcher.members]
-        metrics["seeds"] = _of_seeds(every, split, ingested / "facts.parquet", settings.spice)
+        rows = [
+            metrics  # its captions are scored already
+            if member is chosen
+            else _alone(searcher.caption(split.ids, search, member), split, ingested, settings)
+            for member in searcher.members
+        ]
+        metrics["seeds"] = _of_seeds(rows)
     write_json(out / "metrics.json", metrics)
     write_json_lines(out / "predictions.jsonl", _predictions(split, found, scores, true))
     write_text(out / "by_length.csv", _lengths(scores, found))
@@ -139,22 +144,24 @@ def _metrics(
     return {**rounded, "missing": scores.missing, "tokenisation": scores.tokenisation}
 
 
-def _of_seeds(
-    every: Sequence[Mapping[str, Candidates]], split: Split, facts: Path, spice: str | None
+def _alone(
+    found: Mapping[str, Candidates], split: Split, ingested: Path, settings: EvaluateSettings
 ) -> dict[str, Any]:
-    """Tell what each seed's captioner scores by itself: the mean, and how far they lie apart."""
-    rows = []
-    for found in every:
-        row = dict(_score(found, split, spice).corpus)
-        if true := _true(found, facts):
-            row[TRUE] = mean_of(np.array(list(true.values()))).score()
-        rows.append(row)
-    reduced = {"mean": statistics.mean, "deviation": statistics.stdev}
+    """Work out what one seed's captions score."""
+    scores = dict(_score(found, split, settings.spice).corpus)
+    if true := _true(found, ingested / "facts.parquet"):
+        scores[TRUE] = mean_of(np.array(list(true.values()))).score()
+    return scores
+
+
+def _of_seeds(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Tell what the seeds score by themselves: the mean, and how far they lie apart."""
+    scores = [{name: row[name] for name in (*METRICS, TRUE) if name in row} for row in rows]
     told: dict[str, Any] = {
-        name: {key: _rounded(value) for key, value in over_seeds(rows, reduce).items()}
-        for name, reduce in reduced.items()
+        name: {key: _rounded(value) for key, value in over_seeds(scores, reduce).items()}
+        for name, reduce in (("mean", statistics.mean), ("deviation", statistics.stdev))
     }
-    return {"trained": len(every), **told}
+    return {"trained": len(rows), **told}
 
 
 def _predictions(

@@ -21,8 +21,10 @@ from pipeline.errors import InputError
 from pipeline.exporting import litert, model_card, saved_model
 from pipeline.files import folder_written_whole
 from stages.command import run
+from stages.trained import last_trained
 
 CARD = "README.md"
+USUAL = SearchSettings.usual()
 
 
 class Format(StrEnum):
@@ -49,19 +51,22 @@ CONTENTS = {  # what the card says of each
 
 def export(
     out: Annotated[Path, typer.Argument(help="Folder, made here. It must not exist yet.")],
-    model: Annotated[Path, typer.Option("--bundle", help="The trained bundle, or a zip of it.")] = (
-        Path("data/train/bundle")
-    ),
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            "--bundle", help="The trained bundle, a folder or a zip; by default the last trained."
+        ),
+    ] = None,
     form: Annotated[Format, typer.Option("--format", help="What to write.")] = Format.all,
     beam_width: Annotated[
         int, typer.Option(min=1, max=100, help="Captions kept while searching, and given.")
-    ] = 3,
+    ] = USUAL.beam_width,
     length_penalty: Annotated[
         float, typer.Option(min=0, max=5, help="Above 0: favours longer captions.")
-    ] = 1.0,
+    ] = USUAL.length_penalty,
     max_words: Annotated[
         int, typer.Option(min=1, max=200, help="Bound on a caption's words.")
-    ] = 20,
+    ] = USUAL.max_words,
     max_pixels: Annotated[
         int, typer.Option(min=1, help="The SavedModel refuses larger pictures.")
     ] = 100_000_000,
@@ -81,7 +86,7 @@ def export(
         beam_width=beam_width, length_penalty=length_penalty, max_words=max_words
     )
     forms = list(PATHS) if form is Format.all else [form]
-    with bundle_zip.opened(model) as folder, folder_written_whole(out) as new:
+    with bundle_zip.opened(model or last_trained()) as folder, folder_written_whole(out) as new:
         contents = {PATHS[one]: CONTENTS[one] for one in forms}
         model_card.write(new / CARD, folder, contents, search, metrics, params)
         if Format.bundle_zip in forms:

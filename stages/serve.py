@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.captioner.bundle_zip import opened
 from pipeline.serving.bounds import MIB, Bounds
 from pipeline.serving.gradio_ready import make_ready
 from pipeline.text.marks import MARKS
 from stages.command import run
+from stages.trained import last_trained
 
 if TYPE_CHECKING:
     from pipeline.serving.examples import Example
@@ -22,7 +24,10 @@ METRICS = Path("evaluate") / "metrics.json"  # beside the folder of `train`
 
 
 def serve(
-    bundle: Annotated[Path, typer.Option(help="The trained bundle.")] = Path("data/train/bundle"),
+    bundle: Annotated[
+        Path | None,
+        typer.Option(help="The trained bundle, a folder or a zip; by default the last trained."),
+    ] = None,
     host: Annotated[
         str, typer.Option(help="Address to listen at; 0.0.0.0 opens it to the network.")
     ] = "127.0.0.1",
@@ -47,6 +52,7 @@ def serve(
 ) -> None:
     """Serve a page where a picture is captioned, and the same over HTTP for programs."""
     bounds = Bounds(int(max_mb * MIB), max_pixels, concurrency, queue, timeout)
+    bundle = bundle or last_trained()
     with tempfile.TemporaryDirectory(prefix="caption-serve-") as folder:
         make_ready(Path(folder) / "uploads")
         # After it: Gradio reads its settings when it is imported. It takes seconds, as TensorFlow.
@@ -58,10 +64,11 @@ def serve(
         # Of new choices being compiled while requests are answered.
         logging.getLogger("tensorflow").setLevel(logging.ERROR)
         with closing(server.listen(host, port)) as taken:
-            captioner = PictureCaptioner.load(bundle)
-            words = captioner.captioner.vocabulary.words
+            with opened(bundle) as unpacked:
+                captioner = PictureCaptioner.load(unpacked)
+                words = captioner.captioner.vocabulary.words
+                card = model_card(unpacked, len(words), metrics or _metrics_beside(bundle))
             shown = _examples(Path(folder) / "examples", examples, words, max_pixels)
-            card = model_card(bundle, len(words), metrics or _metrics_beside(bundle))
             with closing(Describer(captioner, bounds)) as describer:
                 describer.warm_up()
                 running = server.server_of(server.make_app(describer, card, shown))
@@ -95,10 +102,5 @@ def _written(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def main() -> None:
-    """Run as the console script `caption-serve`."""
-    run(serve)
-
-
 if __name__ == "__main__":
-    main()
+    run(serve)

@@ -18,6 +18,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from pipeline.captioner.bundle_zip import DESCRIPTION
 from pipeline.captioner.captioner import Captioner
 from pipeline.captioner.decoders.base import PLAIN, Decoder, DecoderSettings
 from pipeline.captioner.decoders.ensemble import Ensemble
@@ -32,7 +33,7 @@ VERSION = 2
 MOST_MEMBERS = 100
 # What older versions did not say yet: settings of the decoder, with what they all did.
 SINCE: dict[int, dict[str, Any]] = {2: PLAIN}
-DESCRIPTION, WORDS, ENCODER = "bundle.json", "vocabulary.json", "encoder"
+WORDS, ENCODER = "vocabulary.json", "encoder"
 
 
 class Description(BaseModel):

@@ -25,7 +25,7 @@ from typing import Any
 from pipeline.errors import InputError
 from pipeline.files import BLOCK, sha256_of, written_whole
 
-DESCRIPTION = "bundle.json"  # as in bundle.py, which imports Keras
+DESCRIPTION = "bundle.json"
 MOST_DESCRIPTION = 1 << 20  # bytes of bundle.json
 MOST_BYTES = 2 << 30  # of all files together; ResNet101, the largest encoder, has 171 MB
 NO_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can tell

@@ -19,12 +19,20 @@ import io
 import json
 import math
 from collections.abc import Callable
-from typing import Literal
+from enum import StrEnum
 
 from pipeline.captioner.pictures import Captioned
 
-Form = Literal["text", "jsonl", "csv"]
-HEADS: dict[Form, str] = {"text": "", "jsonl": "", "csv": "path,rank,caption,probability\n"}
+
+class Form(StrEnum):
+    """How captions are written."""
+
+    text = "text"
+    jsonl = "jsonl"
+    csv = "csv"
+
+
+HEADS = {Form.text: "", Form.jsonl: "", Form.csv: "path,rank,caption,probability\n"}
 
 
 def text(picture: Captioned, several: bool) -> str:
@@ -72,9 +80,9 @@ def csv_rows(picture: Captioned, several: bool) -> str:
 
 
 WRITERS: dict[Form, Callable[[Captioned, bool], str]] = {
-    "text": text,
-    "jsonl": json_line,
-    "csv": csv_rows,
+    Form.text: text,
+    Form.jsonl: json_line,
+    Form.csv: csv_rows,
 }
 
 

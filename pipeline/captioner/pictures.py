@@ -13,6 +13,7 @@ from pipeline.captioner.bundle_zip import opened
 from pipeline.captioner.captioner import Caption, Captioner, Looks, SearchSettings
 from pipeline.images.decode import PictureError
 from pipeline.images.encoder import Encoder
+from pipeline.images.encoding import encode_padded
 from pipeline.images.loose import Decoded, decode_batches
 from pipeline.images.spec import Pooling
 
@@ -117,9 +118,13 @@ class PictureCaptioner:
         good = [batch.pixels for batch in group if len(batch.pixels)]
         if not good:
             return []
-        encoded = [self.encoder.encode(_filled(pixels, size))[: len(pixels)] for pixels in good]
-        features = np.concatenate(encoded)
-        return self.captioner.caption(_filled(features, together), settings)[: len(features)]
+        features = np.concatenate(
+            [encode_padded(self.encoder.encode, pixels, size) for pixels in good]
+        )
+        # Filled up with the first row: what is then found for it is thrown away, and never odd.
+        fill = np.repeat(features[:1], together - len(features), axis=0)
+        found = self.captioner.caption(np.concatenate([features, fill]), settings)
+        return found[: len(features)]
 
     def looks(self, pictures: np.ndarray, captions: Sequence[Sequence[str]]) -> list[Looks]:
         """Tell where the decoder looked for each word of each picture's caption.
@@ -132,8 +137,3 @@ class PictureCaptioner:
             InputError: the decoder attends to no grid.
         """
         return self.captioner.looks(self.encoder.encode(pictures), captions)
-
-
-def _filled(rows: np.ndarray, number: int) -> np.ndarray:
-    """Fill up with the first row: what is then found for it is thrown away, and never odd."""
-    return np.concatenate([rows, np.repeat(rows[:1], number - len(rows), axis=0)])

@@ -26,7 +26,7 @@ from pipeline.captioner import bundle
 from pipeline.captioner.decoders.base import Decoder
 from pipeline.captioner.pictures import PictureCaptioner
 from pipeline.errors import InputError
-from pipeline.exporting.saved_model import network_of, with_weights_of
+from pipeline.exporting.saved_model import with_weights_of
 from pipeline.files import folder_written_whole, write_text
 
 Tensor = Any
@@ -55,7 +55,7 @@ def write(folder: Path, model: PictureCaptioner, words: Path, max_words: int) ->
 
 def _encoder(model: PictureCaptioner) -> bytes:
     """Convert the CNN, its preprocessing included."""
-    network = network_of(model.encoder)
+    network = model.encoder.ready
     pictures = tf.TensorSpec((1, model.side, model.side, 3), tf.uint8, name="pictures")
     encode = tf.function(
         lambda pictures: {"features": network(pictures)}, [pictures], autograph=False

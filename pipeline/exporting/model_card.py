@@ -16,22 +16,13 @@ import yaml
 from pipeline.captioner import bundle
 from pipeline.captioner.captioner import SearchSettings
 from pipeline.errors import InputError
+from pipeline.evaluation.metrics_file import read_metrics
 from pipeline.files import write_text
 from pipeline.images.spec import Spec, read_spec
+from pipeline.reporting.labels import LABELS, label
 from pipeline.text.marks import END, MARKS, UNKNOWN
 from pipeline.text.vocabulary import Vocabulary
 
-SCORES = {  # of metrics.json, with an interval each
-    "bleu_1": "BLEU-1",
-    "bleu_2": "BLEU-2",
-    "bleu_3": "BLEU-3",
-    "bleu_4": "BLEU-4",
-    "meteor": "METEOR",
-    "rouge_l": "ROUGE-L",
-    "cider_d": "CIDEr-D",
-    "spice": "SPICE",
-    "fact_accuracy": "captions true of their picture",
-}
 FIGURES = {  # of metrics.json, beside the scores
     "human_cider_d": "CIDEr-D of people's own captions against each other",
     "oracle_cider_d": "CIDEr-D, had the best of the captions of each picture been chosen",
@@ -89,7 +80,7 @@ def write(
     description = bundle.read_description(folder)
     words = Vocabulary.read(folder / bundle.WORDS)
     model = Model(description, read_spec(folder / bundle.ENCODER), words)
-    scores = _metrics(metrics) if metrics else None
+    scores = read_metrics(metrics) if metrics else None
     settings = _params(params, model) if params else None
     parts = (
         _front_matter(scores),
@@ -101,18 +92,6 @@ def write(
         _limits(model, settings),
     )
     write_text(path, "\n".join(parts))
-
-
-def _metrics(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{path}: expected metrics.json of stage `evaluate`. Received: {error}"
-        ) from error
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: expected metrics.json of stage `evaluate`. Received: a list")
-    return content
 
 
 def _params(path: Path, model: Model) -> dict[str, Any]:
@@ -268,8 +247,8 @@ def _scores(
         "",
     ]
     rows = [
-        (label, _number(scores[name]), _interval(scores, name))
-        for name, label in SCORES.items()
+        (told, _number(scores[name]), _interval(scores, name))
+        for name, told in LABELS.items()
         if name in scores
     ]
     lines.append(_table(("score", "value", "95% interval"), rows))
@@ -279,7 +258,7 @@ def _scores(
     lines.append(_searched(settings, search) + "\n")
     absent = scores.get("missing")
     for name, reason in sorted(absent.items()) if isinstance(absent, dict) else ():
-        lines.append(f"{MISSING}{SCORES.get(name, name)}: {reason}.\n")
+        lines.append(f"{MISSING}{label(name)}: {reason}.\n")
     return "\n".join(lines)
 
 

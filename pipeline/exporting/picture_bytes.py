@@ -19,10 +19,9 @@ from typing import Any
 import tensorflow as tf
 
 from pipeline.exporting import orientation, resize
+from pipeline.images.decode import SCALED_DECODE_MARGIN
 
 Tensor = Any
-# As in images/decode.py, which must not be imported for it: it needs Pillow, and this TensorFlow.
-SCALED_DECODE_MARGIN = 2
 FRACTIONS = (1, 2, 4, 8)  # of its size at which JPEG can be decoded: 1/1, 1/2, 1/4, 1/8
 HEAD = 64  # bytes looked at to tell what a file is
 JPEG, PNG, BMP = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM")

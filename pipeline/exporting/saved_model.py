@@ -32,8 +32,6 @@ from pipeline.captioner.pictures import PictureCaptioner
 from pipeline.errors import InputError
 from pipeline.exporting.picture_bytes import squares
 from pipeline.files import folder_written_whole
-from pipeline.images.encoder import Encoder
-from pipeline.images.inference import inference_model
 from pipeline.text.marks import END, MARKS
 from pipeline.text.vocabulary import Vocabulary
 
@@ -62,7 +60,7 @@ class Exported:
                 "Take beam or diverse"
             )
         self.side, self.max_pixels = model.side, max_pixels
-        self.network = network_of(model.encoder)
+        self.network = model.encoder.ready
         self.search = model.captioner.search_model(settings)
         self.words = tf.constant(spoken(model.captioner.vocabulary))
         pictures = tf.TensorSpec((None,), tf.string, name="picture_bytes")
@@ -85,14 +83,6 @@ class Exported:
         ended = tf.cumsum(tf.cast(tokens == END, tf.int32), axis=-1) > 0
         words = tf.where(ended, "", tf.gather(self.words, tokens))
         return tf.strings.strip(tf.strings.reduce_join(words, axis=-1, separator=" "))
-
-
-def network_of(encoder: Encoder) -> keras.Model:
-    """Build what turns uint8 RGB (b, side, side, 3) into features, ready to run."""
-    spec = encoder.spec
-    return inference_model(
-        encoder.body, spec.network, spec.side, encoder.pooling, encoder.precision
-    )
 
 
 def spoken(vocabulary: Vocabulary) -> list[str]:

@@ -76,14 +76,14 @@ class Encoder:
     @property
     def shape(self) -> tuple[int, ...]:
         """Of a picture's features: (f,), or (h, w, f) for a grid."""
-        return tuple(self._ready.output_shape[1:])
+        return tuple(self.ready.output_shape[1:])
 
     def encode(self, pictures: np.ndarray) -> np.ndarray:
         """Turn uint8 RGB (b, side, side, 3) into float32 features (b, *shape).
 
         The weights are those of the first call: who trains `model` makes an encoder anew after it.
         """
-        return np.asarray(self._ready.predict_on_batch(pictures), "float32")
+        return np.asarray(self.ready.predict_on_batch(pictures), "float32")
 
     def at(self, precision: Arithmetic) -> "Encoder":
         """Give the same encoder in another precision."""
@@ -91,8 +91,8 @@ class Encoder:
         return Encoder(self.body, spec.network, spec.side, spec.source, self.pooling, precision)
 
     @cached_property
-    def _ready(self) -> keras.Model:
-        """Build what runs, when it is first needed."""
+    def ready(self) -> keras.Model:
+        """What runs: uint8 RGB (b, side, side, 3) -> (b, *shape); built when it is first needed."""
         spec = self.spec
         return inference_model(self.body, spec.network, spec.side, self.pooling, self.precision)
 

@@ -34,9 +34,10 @@ from pipeline.serving.bounds import Bounds, RequestError, too_many_bytes
 BeamWidth = Literal[1, 3, 5, 10]
 Length = Literal["short", "usual", "long"]
 BEAM_WIDTHS: tuple[BeamWidth, ...] = get_args(BeamWidth)
+USUAL = SearchSettings.usual()
 LENGTHS: dict[Length, tuple[float, int]] = {  # exponent of the length, bound on the words
     "short": (0.0, 12),
-    "usual": (1.0, 20),
+    "usual": (USUAL.length_penalty, USUAL.max_words),
     "long": (2.0, 30),
 }
 LARGE = 8_000_000  # pixels above which only one picture is read at a time

@@ -1,6 +1,5 @@
 """Pictures to try the page with."""
 
-import itertools
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -12,10 +11,10 @@ from pipeline.datasets.scenes.drawing import draw_picture, jpeg
 from pipeline.datasets.scenes.world import random_scene
 from pipeline.errors import InputError
 from pipeline.images.decode import PictureError, read_small
+from pipeline.images.loose import SUFFIXES, find_pictures
 
 SEED = 20_000_000  # far from any seed that training pictures are drawn with
 SIDE = 224
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm")
 THUMBNAIL = 640  # pixels of an example's longer side
 # So many scenes have most words of the built-in data set in their captions.
 SCENES_FOR_WORDS = 100
@@ -65,7 +64,7 @@ def examples_of(source: Path, folder: Path, count: int, max_pixels: int) -> list
     """
     if not source.is_dir():
         raise InputError(f"{source}: expected a folder with example pictures. Received: no folder")
-    files = sorted(path for path in source.iterdir() if path.suffix.lower() in SUFFIXES)
+    files = find_pictures([str(source)])
     examples: list[Example] = []
     for path in files:
         try:
@@ -78,7 +77,7 @@ def examples_of(source: Path, folder: Path, count: int, max_pixels: int) -> list
         if len(examples) == count:
             break
     if not examples:
-        shown = ", ".join(path.name for path in itertools.islice(files, 3)) or "none"
+        shown = ", ".join(path.name for path in files[:3])
         raise InputError(
             f"{source}: expected pictures that can be read ({', '.join(SUFFIXES)}). "
             f"Received: {shown}"

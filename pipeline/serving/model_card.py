@@ -1,25 +1,24 @@
 """What the page tells about the model: what it is, how good, and what not to expect of it."""
 
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.captioner.bundle import ENCODER, read_description
-from pipeline.errors import InputError
+from pipeline.evaluation.metrics_file import not_metrics, read_metrics
 from pipeline.images.spec import read_spec
+from pipeline.reporting.labels import label
 from pipeline.text.marks import MARKS
 
-# Scores that are shown, as far as metrics.json has them: its key, the name, what it is multiplied
-# by, and its digits.
+# Scores that are shown, as far as metrics.json has them: its key, what it is multiplied by, and its
+# digits.
 SCORES = (
-    ("bleu_4", "BLEU-4", 100, 1),
-    ("meteor", "METEOR", 100, 1),
-    ("rouge_l", "ROUGE-L", 100, 1),
-    ("cider_d", "CIDEr-D", 1, 2),
-    ("spice", "SPICE", 100, 1),
-    ("fact_accuracy", "true captions", 100, 1),
+    ("bleu_4", 100, 1),
+    ("meteor", 100, 1),
+    ("rouge_l", 100, 1),
+    ("cider_d", 1, 2),
+    ("spice", 100, 1),
+    ("fact_accuracy", 100, 1),
 )
-TRAINED = "trained here, on the words of the captions"
 
 
 class Score(NamedTuple):
@@ -87,21 +86,18 @@ def model_card(bundle: Path, words: int, metrics: Path | None) -> ModelCard:
 
 
 def _scores(path: Path) -> tuple[tuple[Score, ...], int]:
+    found = read_metrics(path)
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return tuple(_score(found, *score) for score in SCORES if score[0] in found), int(
-            found["pictures"]
-        )
-    except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
-        raise InputError(
-            f"{path}: expected the scores that `evaluate` writes (metrics.json). Received: "
-            f"{' '.join(str(error).split())[:200]}. Name another file, or none"
-        ) from error
+        scores = tuple(_score(found, *score) for score in SCORES if score[0] in found)
+        return scores, int(found["pictures"])
+    except (ValueError, TypeError, LookupError) as error:
+        raise not_metrics(path, error) from error
 
 
-def _score(found: dict[str, Any], key: str, name: str, scale: int, digits: int) -> Score:
+def _score(found: dict[str, Any], key: str, scale: int, digits: int) -> Score:
     def told(key: str) -> str:
         return f"{found[key] * scale:.{digits}f}"
 
     both = f"{key}_low" in found and f"{key}_high" in found
-    return Score(name, told(key), f"{told(f'{key}_low')} to {told(f'{key}_high')}" if both else "")
+    interval = f"{told(f'{key}_low')} to {told(f'{key}_high')}" if both else ""
+    return Score(label(key), told(key), interval)

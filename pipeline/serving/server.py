@@ -22,7 +22,7 @@ from gradio import mount_gradio_app
 from pydantic import BaseModel, Field
 
 from pipeline.errors import InputError
-from pipeline.serving.bounds import STATUS, Bounds, RequestError, too_many_bytes
+from pipeline.serving.bounds import STATUS, RequestError
 from pipeline.serving.describe import (
     BEAM_WIDTHS,
     LENGTHS,
@@ -150,7 +150,7 @@ def _add_routes(api: FastAPI, describer: Describer) -> None:
         JPEG, PNG, WebP, GIF, BMP, TIFF or PPM; the request's content type is not looked at.
         """
         choice = Choice.checked(beam_width, length)
-        picture = await _body(request, bounds)
+        picture = await request.body()  # which the guard counts as it comes
         if not limiter:
             limiter.append(anyio.CapacityLimiter(bounds.concurrency + bounds.queue + SPARE))
         found = await anyio.to_thread.run_sync(
@@ -175,16 +175,6 @@ def _add_routes(api: FastAPI, describer: Describer) -> None:
         place = ".".join(map(str, first["loc"][1:]))
         told = Problem(reason="bad_setting", message=f"{place}: {first['msg']}"[:200])
         return JSONResponse(told.model_dump(), STATUS["bad_setting"])
-
-
-async def _body(request: Request, bounds: Bounds) -> bytes:
-    """Read a request's body, up to the bound."""
-    parts = bytearray()
-    async for part in request.stream():
-        parts += part
-        if len(parts) > bounds.bytes:
-            raise too_many_bytes(bounds)
-    return bytes(parts)
 
 
 def _described(found: Description) -> Described:

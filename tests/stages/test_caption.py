@@ -104,7 +104,8 @@ def test_options_out_of_range_are_told(command, model, pictures, option):
 
 
 def test_the_options_defaults_are_those_of_evaluate():
-    from stages.caption import BEAM_WIDTH, caption
+    from pipeline.captioner.search.settings import SearchSettings
+    from stages.caption import caption
 
     evaluate = yaml.safe_load((REPOSITORY / "params.yaml").read_text())["evaluate"]
     defaults = {**caption.__kwdefaults__} if caption.__kwdefaults__ else {}
@@ -114,7 +115,7 @@ def test_the_options_defaults_are_those_of_evaluate():
         assert defaults[name] == evaluate[name], name
     for name in ("top_p", "temperature", "seed"):
         assert defaults[name] == evaluate["sampling"][name], name
-    assert evaluate["beam_width"] == BEAM_WIDTH
+    assert evaluate["beam_width"] == SearchSettings.usual().beam_width
 
 
 class Fake:
@@ -356,7 +357,7 @@ def test_the_last_trained_bundle_is_that_of_here_or_of_the_repository(
 ):
     asked = []
     monkeypatch.setattr(Fake, "load", lambda path: asked.append(path) or Fake())
-    monkeypatch.setattr("stages.caption.REPOSITORY", tmp_path / "repository")
+    monkeypatch.setattr("stages.trained.REPOSITORY", tmp_path / "repository")
     here, there = tmp_path / "here", tmp_path / "repository"
     here.mkdir()
     monkeypatch.chdir(here)

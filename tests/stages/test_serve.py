@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.captioner.bundle_zip import pack
+
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -55,7 +57,8 @@ def test_bounds_are_above_zero(command, option):
 @pytest.mark.slow
 def test_it_listens_at_the_loopback_address_answers_and_leaves_nothing(trained, tmp_path):
     """In a process of its own, as a person starts it."""
-    bundle = trained.data / "train" / "bundle"
+    bundle = tmp_path / "bundle.zip"
+    pack(trained.data / "train" / "bundle", bundle)
     process = subprocess.Popen(
         [sys.executable, "-m", "stages.serve", "--bundle", bundle, "--port", "0"],
         cwd=REPOSITORY,

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -222,17 +223,23 @@ def test_pretrained_word_vectors_are_begun_with_and_part_of_what_names_a_trainin
     assert not (tmp_path / "out").exists()
 
 
-def test_a_killed_training_does_not_continue_with_other_word_vectors(
-    featured, train_inputs, tmp_path, monkeypatch
-):
-    *others, _, encoder, features = train_inputs
-    folders = []
+@pytest.fixture
+def folders(monkeypatch) -> list[Path]:
+    """The checkpoints that trainings ask for; each is killed at once."""
+    asked = []
 
     def told(captioner, train, val, settings, checkpoint, on_epoch):
-        folders.append(checkpoint)
+        asked.append(checkpoint)
         raise InputError("killed")
 
     monkeypatch.setattr("pipeline.captioner.training.fit", told)
+    return asked
+
+
+def test_a_killed_training_does_not_continue_with_other_word_vectors(
+    featured, train_inputs, tmp_path, folders
+):
+    *others, _, encoder, features = train_inputs
     for seed in (1, 2, 1):
         vectors = tmp_path / "vectors.npy"
         np.save(vectors, np.random.default_rng(seed).normal(size=(15, 6)).astype("float32"))
@@ -242,15 +249,8 @@ def test_a_killed_training_does_not_continue_with_other_word_vectors(
 
 
 def test_a_finished_training_is_not_kept_for_other_code(
-    featured, train_inputs, tmp_path, monkeypatch
+    featured, train_inputs, tmp_path, folders, monkeypatch
 ):
-    folders = []
-
-    def told(captioner, train, val, settings, checkpoint, on_epoch):
-        folders.append(checkpoint)
-        raise InputError("killed")
-
-    monkeypatch.setattr("pipeline.captioner.training.fit", told)
     monkeypatch.setattr("stages.train.CODE", tmp_path / "code")
     (tmp_path / "code" / "decoders").mkdir(parents=True)
     for text in ("one = 1", "one = 2", "one = 1"):

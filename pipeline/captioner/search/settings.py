@@ -56,6 +56,11 @@ class SearchSettings(Settings):
             sampling=SamplingSettings(top_p=1.0, temperature=1.0, samples=1, seed=0),
         )
 
+    @classmethod
+    def usual(cls) -> "SearchSettings":
+        """What captions are searched with where nobody says how: as section `evaluate` begins."""
+        return SearchSettings.plain(beam_width=3, length_penalty=0.5, max_words=20)
+
     @property
     def required_sets(self) -> list[list[str]]:
         """The words of which one must occur, of each required word and its alternatives."""

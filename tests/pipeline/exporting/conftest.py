@@ -43,6 +43,12 @@ def bundle_folder(request: pytest.FixtureRequest) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
+def model(bundle_folder: Path) -> PictureCaptioner:
+    """What is in that bundle."""
+    return PictureCaptioner.load(bundle_folder)
+
+
+@pytest.fixture(scope="session")
 def inject_folder() -> Iterator[Path]:
     """The first of these alone."""
     with bundle_zip.opened(FIXTURES / "inject.zip") as folder:

@@ -38,11 +38,6 @@ def run(clean_process, folder: Path, paths: list[Path]) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def model(bundle_folder) -> PictureCaptioner:
-    return PictureCaptioner.load(bundle_folder)
-
-
-@pytest.fixture(scope="module")
 def written(model, bundle_folder, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("exported") / "litert"
     litert.write(folder, model, bundle_folder / bundle.WORDS, max_words=8)

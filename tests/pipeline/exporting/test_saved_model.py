@@ -51,11 +51,6 @@ def assert_same(found, expected) -> None:
 
 
 @pytest.fixture(scope="module")
-def model(bundle_folder) -> PictureCaptioner:
-    return PictureCaptioner.load(bundle_folder)
-
-
-@pytest.fixture(scope="module")
 def written(model, search, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("saved") / "saved-model"
     saved_model.write(folder, model, search, MAX_PIXELS)
@@ -129,7 +124,7 @@ def test_diverse_beams_can_be_exported_and_random_captions_cannot(model, search)
 def test_weights_are_stored_once(written, model):
     variables = tf.train.list_variables(written / "variables" / "variables")
     stored = sum(np.prod(shape) for name, shape in variables if not name.startswith("_"))
-    own = [*model.captioner.decoder.weights, *saved_model.network_of(model.encoder).weights]
+    own = [*model.captioner.decoder.weights, *model.encoder.ready.weights]
     assert stored == sum(np.prod(weight.shape) for weight in own)
 
 
