@@ -70,20 +70,24 @@ def read_lists(
         InputError: a list cannot be read.
     """
     listing.splits = set(lists)
-    name_of = {id_of(name): name for name in reversed(names)} | {name: name for name in names}
+    name_of = {id_of(name): name for name in reversed(names)}
+    name_of.update(zip(names, names, strict=True))
     splits: dict[str, str] = {}
     for split, path in lists.items():
         told = path.relative_to(raw).as_posix()
         for position, (number, line) in enumerate(numbered_lines(path)):
             written = line.strip()
             # With a suffix it is a name, even where another picture's id is spelt like it.
-            name = name_of.get(written, written) if id_of(written) == written else written
+            image_id = id_of(written)
+            name = written if image_id != written else name_of.get(written, written)
             reason = _why_dropped(written, name, split, splits, is_first=position == 0)
             if reason is not None:
                 listing.drop("image", written, f"{told}:{number}", reason, line)
                 continue
             splits[name] = split
-            listing.images.append(ListedImage(id_of(name), name, split, f"{told}:{number}"))
+            if name != written:
+                image_id = id_of(name)
+            listing.images.append(ListedImage(image_id, name, split, f"{told}:{number}"))
 
 
 def _why_dropped(

@@ -109,16 +109,15 @@ def begins_with_picture(line: str, separator: str) -> bool:
 
 def _lines(raw: Path, captions: Path, form: LineForm) -> Iterator[_Line]:
     told = captions.relative_to(raw).as_posix()
-    for position, (number, line) in enumerate(numbered_lines(captions)):
-        yield _Line(f"{told}:{number}", line, _said(line, form, is_first=position == 0))
-
-
-def _said(line: str, form: LineForm, *, is_first: bool) -> NamedCaption | Reason:
-    if not is_storable(line):
-        return "encoding"
-    if is_first and form.is_header(line):
-        return "header"
-    return form.parse(line) or "broken_line"
+    is_first, parse = True, form.parse
+    for number, line in numbered_lines(captions):
+        said: NamedCaption | Reason = parse(line) or "broken_line"
+        if not is_storable(line):
+            said = "encoding"
+        elif is_first and form.is_header(line):
+            said = "header"
+        is_first = False
+        yield _Line(f"{told}:{number}", line, said)
 
 
 def _pictures(lines: Sequence[_Line]) -> list[ListedImage]:
@@ -146,19 +145,19 @@ def _take_captions(
             item = line.raw.partition(form.separator)[0].strip()[:ITEM_TOLD]
             listing.drop("caption", item, line.source, said, line.raw)
             continue
-        image_id = listed.get(said.name)
-        number = said.number
+        name, number, text, _ = said
+        image_id = listed.get(name)
         if number is None:
-            number = str(counts.get(said.name, 0))
-            counts[said.name] = int(number) + 1
-        caption_id = f"{image_id or said.name}#{number}"
+            number = str(counts.get(name, 0))
+            counts[name] = int(number) + 1
+        caption_id = f"{image_id or name}#{number}"
         reason = _why_dropped(said, image_id, caption_id, files, seen)
         if reason is not None:
             listing.drop("caption", caption_id, line.source, reason, line.raw)
         if image_id is None or reason not in (None, "repaired"):
             continue
         seen.add(caption_id)
-        listing.captions.append(ListedCaption(image_id, caption_id, said.text, line.source))
+        listing.captions.append(ListedCaption(image_id, caption_id, text, line.source))
 
 
 def _why_dropped(

@@ -9,6 +9,8 @@ Features are bytes to Parquet, as lists of numbers take several times as long to
 The cache lies outside DVC's outputs, since DVC deletes those before it runs a stage. Each batch is
 one file, complete under its name or not there at all, with a checksum for each page: a run that is
 killed loses what it had not written yet, and a damaged file is found, told and computed again.
+Once there are MERGED_ROWS in such small files they become one: opening files is most of the time
+that a run takes in which nothing is new.
 When the cache is opened only the keys are read; features are checked when they are read.
 A file's time of modification is when it was last used: the least recently used go first.
 """
@@ -22,6 +24,7 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -36,11 +39,20 @@ log = logging.getLogger(__name__)
 DIGEST = "S32"  # a SHA-256 in an array; NumPy takes zero bytes at its end off when it is taken out
 GROUP_BYTES = 4 << 20  # of features that are read at once: a file of grids is not read whole
 OPEN_BYTES = 8 << 20  # of features kept in memory: pictures near each other share a file
+MERGED_ROWS = 256  # of which batches one file is made; of grids, as many as GROUP_BYTES hold
 MERGE_AT = 4096  # new keys that are held apart before they are sorted in among the others
 
 
 class DamagedError(Exception):
     """A file of the cache was damaged or gone; it has been removed, and its keys with it."""
+
+
+class _Batch(NamedTuple):
+    """What was put into one file."""
+
+    number: int  # the file's
+    keys: Sequence[str]
+    rows: np.ndarray  # float32 (n, width)
 
 
 class FeatureCache:
@@ -66,6 +78,7 @@ class FeatureCache:
         self._files: list[Path] = []
         self._used: set[int] = set()  # files whose time was set in this run
         self._open: dict[tuple[int, int], np.ndarray] = {}  # file and row group, oldest first
+        self._small: list[_Batch] = []  # put lately, each in a file of its own
         remove_unfinished(self.folder)
         for path in sorted(self.folder.glob("encoded-*.parquet")):
             self._note(path)
@@ -84,9 +97,16 @@ class FeatureCache:
         Raises:
             InputError: the disk is full.
         """
+        rows = np.ascontiguousarray(features, "<f4").reshape(len(keys), self.width)
+        self._small.append(self._write(keys, rows))
+        count = sum(len(batch.keys) for batch in self._small)
+        if count >= min(MERGED_ROWS, self._group_rows):
+            self._merge_small()
+
+    def _write(self, keys: Sequence[str], rows: np.ndarray) -> _Batch:
+        """Write a file and take up its keys; rows are float32 (n, width)."""
         name = hashlib.sha256("".join(keys).encode()).hexdigest()[:32]
         path = self.folder / f"encoded-{name}.parquet"
-        rows = np.ascontiguousarray(features, "<f4").reshape(len(keys), self.width)
         table = pa.table(
             {
                 "sha256": pa.array([bytes.fromhex(key) for key in keys], pa.binary(32)),
@@ -102,7 +122,19 @@ class FeatureCache:
                 write_page_checksum=True,
                 row_group_size=self._group_rows,
             )
-        self._index.add([bytes.fromhex(key) for key in keys], self._number(path))
+        number = self._number(path)
+        self._index.add([bytes.fromhex(key) for key in keys], number)
+        return _Batch(number, keys, rows)
+
+    def _merge_small(self) -> None:
+        """Make one file of the batches put lately. Killed meanwhile, both are there, and alike."""
+        small, self._small = self._small, []
+        if len(small) > 1:
+            keys = [key for batch in small for key in batch.keys]
+            self._write(keys, np.concatenate([batch.rows for batch in small]))
+            for batch in small:
+                self._files[batch.number].unlink(missing_ok=True)
+            self._forget([batch.number for batch in small])
 
     def get(self, sha256: str) -> np.ndarray:
         """Read one picture's features, float32 `shape`.

@@ -222,6 +222,45 @@ def test_a_key_in_two_files_is_found(cache, tmp_path):
     assert np.array_equal(opened(tmp_path).get(keys(1)[0]), values(3)[0])
 
 
+def test_many_batches_become_few_files_with_the_same_features(cache, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "MERGED_ROWS", 6)
+    for first in range(0, 16, 2):
+        cache.put(keys(2, first), values(16)[first : first + 2])
+    assert len(files(cache)) == 2 + 2  # of six rows each, and two batches that wait for others
+    for reader in (cache, opened(tmp_path)):
+        for key, value in zip(keys(16), values(16), strict=True):
+            assert np.array_equal(reader.get(key), value)
+
+
+def test_killed_while_files_become_one_nothing_is_lost(cache, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "MERGED_ROWS", 4)
+
+    unlink = Path.unlink
+
+    def killed(path: Path, missing_ok: bool = False) -> None:
+        if path.name.startswith("encoded-"):
+            raise KeyboardInterrupt
+        unlink(path, missing_ok)
+
+    cache.put(keys(2), values(4)[:2])
+    monkeypatch.setattr(Path, "unlink", killed)
+    with pytest.raises(KeyboardInterrupt):
+        cache.put(keys(2, 2), values(4)[2:])
+    monkeypatch.undo()
+    again = opened(tmp_path)
+    assert len(files(again)) == 3
+    assert [again.get(key).tolist() for key in keys(4)] == values(4).tolist()
+
+
+def test_grids_are_not_held_to_be_put_together(tmp_path):
+    side = int((module.GROUP_BYTES / 8) ** 0.5)  # two of them fill a row group
+    cache = opened(tmp_path, shape=(side, side))
+    for number in range(3):
+        cache.put(keys(2, 2 * number), np.zeros((2, side, side), "float32"))
+    assert len(files(cache)) == 3
+    assert not cache._small
+
+
 def _used(cache: FeatureCache, at: int) -> Path:
     """Set when the newest file was last used."""
     path = max(files(cache), key=lambda one: one.stat().st_mtime_ns)
