@@ -11,9 +11,8 @@ import typer
 
 from pipeline import backend
 from pipeline.errors import InputError
-from pipeline.images import compact, finetune, train_encoder
+from pipeline.images import finetune, train_encoder
 from pipeline.images.encoder import Encoder
-from pipeline.images.networks import NETWORKS, with_preprocessing
 from pipeline.images.reading import Picture, read_batches
 from pipeline.images.settle import TRAIN, EncoderSettings, pretrained, untrained
 from pipeline.params import load
@@ -53,22 +52,9 @@ def _train(raw: Path, images: pa.Table, captions: pa.Table, settings: EncoderSet
     pictures, wanted = _lessons(images, captions, settings.compact.labels)
     made = untrained(settings)
     side = made.spec.side
-    lessons = [
-        _lesson(made, pictures, raw, compact.share_of(side, growth.side), growth.epochs)
-        for growth in settings.compact.growth
-    ]
-    train_encoder.fit(lessons, wanted, settings.compact)
-    return Encoder(made.body, made.spec.network, side, TRAIN)  # anew, as the weights have changed
-
-
-def _lesson(
-    made: Encoder, pictures: list[Picture], raw: Path, side: int, epochs: int
-) -> train_encoder.Lesson:
-    """Read the pictures at a side, for the encoder as it sees that side."""
     pixels = np.concatenate([batch for _, batch in read_batches(pictures, raw, side, 256)])
-    seen = compact.seen_at(made.body, side)
-    model = with_preprocessing(seen, NETWORKS[made.spec.network], side)
-    return train_encoder.Lesson(model, pixels, epochs)
+    train_encoder.fit(made.model, pixels, wanted, settings.compact)
+    return Encoder(made.body, made.spec.network, side, TRAIN)  # anew, as the weights have changed
 
 
 def _finetune(

@@ -7,7 +7,6 @@ from keras import layers, ops
 CHANNELS = 1024  # of the last map; its average and its maximum are the features
 FEATURES = 2 * CHANNELS
 MOMENTUM, EPSILON = 0.9, 1e-3  # of batch normalisation
-SHRINKS = 8  # pixels of a side that become one place of the last map
 BLOCKS = ((24, 2), (48, 2), (64, 1), (96, 2), (128, 1), (128, 1), (192, 1))  # filters and stride
 
 
@@ -120,33 +119,17 @@ def body(side: int) -> keras.Model:
     average of the last map says how much of something there is, the maximum whether there is any,
     however small.
     """
-    chain: list[layers.Layer] = [Places()]
-    for filters, stride in BLOCKS:
-        chain.append(Convolution(filters, 3, stride))
-        chain.append(layers.BatchNormalization(momentum=MOMENTUM, epsilon=EPSILON))
-        chain.append(layers.ReLU())
-    chain.append(NormalisedPointwise(CHANNELS))
-    return _network(chain, side)
-
-
-def seen_at(network: keras.Model, side: int) -> keras.Model:
-    """Give what `body` made for pictures of another side: the same layers, the same weights."""
-    own = (Places, Convolution, layers.BatchNormalization, layers.ReLU, NormalisedPointwise)
-    return _network([layer for layer in network.layers if isinstance(layer, own)], side)
-
-
-def share_of(side: int, share: float) -> int:
-    """The side of smaller pictures, in pixels: one that the strides divide without a rest."""
-    return side if share == 1 else max(SHRINKS, SHRINKS * round(share * side / SHRINKS))
-
-
-def _network(chain: list[layers.Layer], side: int) -> keras.Model:
-    """Apply layers one after another, and pool: (b, side, side, 3) -> (b, 2048)."""
     pictures = keras.Input((side, side, 3))
-    values = pictures
-    for layer in chain:
-        values = layer(values)  # at last (b, side / 8, side / 8, 1024)
+    values = Places()(pictures)
+    for filters, stride in BLOCKS:
+        values = _block(values, filters, stride)
+    values = NormalisedPointwise(CHANNELS)(values)  # (b, side / 8, side / 8, 1024)
     # As GlobalMaxPooling2D, but with a gradient that is one operation.
     greatest = layers.Flatten()(layers.MaxPooling2D(values.shape[1])(values))
     pooled = [layers.GlobalAveragePooling2D()(values), greatest]
     return keras.Model(pictures, layers.Concatenate()(pooled), name="compact")
+
+
+def _block(values: keras.KerasTensor, filters: int, stride: int) -> keras.KerasTensor:
+    values = Convolution(filters, 3, stride)(values)
+    return layers.ReLU()(layers.BatchNormalization(momentum=MOMENTUM, epsilon=EPSILON)(values))

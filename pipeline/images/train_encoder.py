@@ -11,12 +11,11 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import keras
 import numpy as np
 from keras import layers
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from pipeline.backend import jit
 from pipeline.params import Settings
@@ -24,49 +23,18 @@ from pipeline.progress import Progress
 
 MIN_PICTURES = 10  # that a label must be in: fewer teach nothing
 MIN_AGREEMENT = 3.0  # times likelier than chance
-MUON_STEPS = 3  # that make an update orthogonal; Keras's 5 cost a fifth of a step more, to no gain
-REACH = 1 / 24  # of the side, by which a picture is moved
-
-
-class Growth(Settings):
-    """An item of `encoder.compact.growth`: how large pictures are seen, and how often."""
-
-    side: float = Field(gt=0, le=1)  # share of the side that features are made at
-    epochs: int = Field(ge=1)
+MUON_STEPS = 3  # that make an update orthogonal; with Keras's 5 a step takes a tenth longer
+REACH = 4  # pixels by which a picture is moved
 
 
 class CompactSettings(Settings):
     """Section `encoder.compact` of params.yaml: how `compact` is trained."""
 
     labels: int = Field(ge=1)  # words and pairs of words that it learns to predict, at most
-    growth: list[Growth] = Field(min_length=1)  # small pictures first: see `fit`
+    epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)  # pictures a step
     learning_rate: float = Field(gt=0)  # Muon, at its highest; warmed up, then cosine to 0
     seed: int = Field(ge=0)
-
-    @model_validator(mode="after")
-    def _check_growth(self) -> "CompactSettings":
-        if self.growth[-1].side != 1:
-            raise ValueError(
-                "growth must end with side: 1, the size that features are made at. Received: "
-                f"{self.growth[-1].side}"
-            )
-        return self
-
-
-@dataclass(frozen=True)
-class Lesson:
-    """Pictures of one size, and the encoder as it sees them.
-
-    Attributes:
-        encoder: RGB in [0, 255], (b, side, side, 3) -> (b, f); all lessons share the weights.
-        pictures: uint8 (n, side, side, 3).
-        epochs: how often they are seen.
-    """
-
-    encoder: keras.Model
-    pictures: np.ndarray
-    epochs: int
 
 
 def words_and_pairs(captions: Sequence[Sequence[str]]) -> set[str]:
@@ -124,63 +92,42 @@ def targets(captions: Sequence[Sequence[Sequence[str]]], labels: Sequence[str]) 
     return values
 
 
-def fit(lessons: Sequence[Lesson], wanted: np.ndarray, settings: CompactSettings) -> None:
-    """Train an encoder in place to predict labels, with a head that is thrown away.
-
-    Small pictures first: what a thing looks like is learned from few pixels, in a fraction of the
-    time, and the full size is left to refine it (Howard, "Training Imagenet in 3 hours for USD 25"
-    (2018); Tan and Le, "EfficientNetV2" (2021), section 4).
+def fit(
+    encoder: keras.Model, pictures: np.ndarray, wanted: np.ndarray, settings: CompactSettings
+) -> None:
+    """Train `encoder` in place to predict labels, with a head that is thrown away.
 
     Args:
-        lessons: the same pictures in each size, in the order in which they are learned from.
+        encoder: RGB in [0, 255], (b, side, side, 3) -> (b, f).
+        pictures: uint8 (n, side, side, 3).
         wanted: float32 (n, labels), 0 or 1.
         settings: the training.
     """
-    head = layers.Dense(wanted.shape[1], name="labels")
-    models = [keras.Sequential([one.encoder, layers.Dropout(0.1), head]) for one in lessons]
-    models[0](lessons[0].pictures[:1])
+    head = keras.layers.Dense(wanted.shape[1], name="labels")
+    model = keras.Sequential([encoder, layers.Dropout(0.1), head])
+    model(pictures[:1])
     start_at_frequencies(head, wanted)
-    epochs = sum(lesson.epochs for lesson in lessons)
-    steps = epochs * -(-len(wanted) // settings.batch_size)
-    optimizer = _optimizer(settings, steps, head.name)
-    first = 0  # epoch of the lesson, of all lessons' epochs
-    with Progress("encoder", epochs * len(wanted), "pictures") as progress:
-        for lesson, model in zip(lessons, models, strict=True):
-            loss = keras.losses.BinaryCrossentropy(from_logits=True)
-            model.compile(optimizer, loss, jit_compile=jit())
-            for epoch in range(first, first + lesson.epochs):
-                rng = np.random.default_rng([settings.seed, epoch])
-                _epoch(model, lesson.pictures, wanted, settings.batch_size, rng, progress)
-            first += lesson.epochs
-
-
-def _optimizer(settings: CompactSettings, steps: int, head: str) -> keras.optimizers.Optimizer:
-    """Muon (Jordan et al., 2024), which takes far fewer steps than Adam; but for the head."""
+    steps = settings.epochs * -(-len(pictures) // settings.batch_size)
     rate = keras.optimizers.schedules.CosineDecay(
         0.1 * settings.learning_rate,
         steps,
         warmup_target=settings.learning_rate,
         warmup_steps=max(1, steps // 20),
     )
-    return keras.optimizers.Muon(rate, exclude_layers=[head], ns_steps=MUON_STEPS)
-
-
-def _epoch(
-    model: keras.Model,
-    pictures: np.ndarray,
-    wanted: np.ndarray,
-    batch_size: int,
-    rng: np.random.Generator,
-    progress: Progress,
-) -> None:
-    """See every picture once, moved a little."""
-    reach = max(1, round(REACH * pictures.shape[1]))
-    model.reset_metrics()
-    for rows in _batches(len(pictures), batch_size, rng):
-        logs = model.train_on_batch(
-            moved(pictures[rows], rng, reach), wanted[rows], return_dict=True
-        )
-        progress.advance(len(rows), f"loss {logs['loss']:.4f}")
+    # Jordan et al., "Muon" (2024): far fewer steps than Adam. The head is no hidden layer.
+    model.compile(
+        keras.optimizers.Muon(rate, exclude_layers=[head.name], ns_steps=MUON_STEPS),
+        keras.losses.BinaryCrossentropy(from_logits=True),
+        jit_compile=jit(),
+    )
+    with Progress("encoder", settings.epochs * len(pictures), "pictures") as progress:
+        for epoch in range(settings.epochs):
+            rng = np.random.default_rng([settings.seed, epoch])
+            model.reset_metrics()
+            for rows in _batches(len(pictures), settings.batch_size, rng):
+                moves = moved(pictures[rows], rng, REACH)
+                logs = model.train_on_batch(moves, wanted[rows], return_dict=True)
+                progress.advance(len(rows), f"loss {logs['loss']:.4f}")
 
 
 def start_at_frequencies(head: keras.layers.Dense, wanted: np.ndarray) -> None:

@@ -31,8 +31,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "weights_folder": "",
         "side": 32,
         "compact": {
-            "labels": 20, "growth": [{"side": 0.5, "epochs": 1}, {"side": 1.0, "epochs": 1}],
-            "batch_size": 16, "learning_rate": 0.002, "seed": 1,
+            "labels": 20, "epochs": 1, "batch_size": 16, "learning_rate": 0.002, "seed": 1
         },
         "finetune": False,
         "finetuning": {

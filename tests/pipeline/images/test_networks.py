@@ -12,9 +12,6 @@ from pipeline.images.compact import (
     Convolution,
     NormalisedPointwise,
     Places,
-    body,
-    seen_at,
-    share_of,
 )
 from pipeline.images.networks import NETWORKS, before_pooling, with_preprocessing
 from pipeline.images.settle import EncoderSettings
@@ -103,25 +100,3 @@ def test_the_pointwise_layer_is_a_convolution_batch_normalisation_and_relu():
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(merged.mean, normalisation.moving_mean, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(merged.variance, normalisation.moving_variance, rtol=1e-4)
-
-
-def test_compact_sees_small_pictures_with_the_same_weights():
-    keras.utils.set_random_seed(1)
-    whole = body(32)
-    small = seen_at(whole, 16)
-    assert small.input_shape == (None, 16, 16, 3)
-    assert small.output_shape == whole.output_shape
-    ids = [[id(weight) for weight in network.weights] for network in (small, whole)]
-    assert ids[0] == ids[1]
-    pictures = np.random.default_rng(1).normal(size=(2, 16, 16, 3)).astype("float32")
-    alone = body(16)
-    alone.set_weights(whole.get_weights())
-    np.testing.assert_allclose(
-        small.predict_on_batch(pictures), alone.predict_on_batch(pictures), atol=1e-6
-    )
-
-
-@pytest.mark.parametrize(("share", "side"), [(0.5, 48), (0.67, 64), (0.01, 8), (1.0, 96)])
-def test_a_share_of_the_side_is_one_that_strides_divide(share, side):
-    assert share_of(96, share) == side
-    assert share_of(100, 1.0) == 100

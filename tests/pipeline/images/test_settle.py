@@ -11,10 +11,7 @@ from pipeline.errors import InputError
 from pipeline.images.networks import NETWORKS
 from pipeline.images.settle import EncoderSettings, pretrained, side_of, untrained
 
-COMPACT = {
-    "labels": 5, "growth": [{"side": 1.0, "epochs": 1}], "batch_size": 4, "learning_rate": 0.01,
-    "seed": 1,
-}  # fmt: skip
+COMPACT = {"labels": 5, "epochs": 1, "batch_size": 4, "learning_rate": 0.01, "seed": 1}
 FINETUNING = {
     **{"labels": 5, "share": 0.5, "epochs": 1, "batch_size": 4, "learning_rate": 0.01},
     **{"weight_decay": 0.0, "seed": 1},

@@ -8,8 +8,6 @@ from keras import layers
 from pipeline import backend
 from pipeline.images.train_encoder import (
     CompactSettings,
-    Growth,
-    Lesson,
     _shift,
     choose_labels,
     fit,
@@ -17,9 +15,7 @@ from pipeline.images.train_encoder import (
     words_and_pairs,
 )
 
-ALL = [Growth(side=1.0, epochs=1)]
-SETTINGS = CompactSettings(labels=5, growth=ALL, batch_size=8, learning_rate=0.2, seed=1)
-EPOCHS = 6
+SETTINGS = CompactSettings(labels=5, epochs=6, batch_size=8, learning_rate=0.2, seed=1)
 
 
 def test_labels_are_words_and_pairs_of_neighbours():
@@ -65,26 +61,19 @@ def data() -> tuple[np.ndarray, np.ndarray]:
     return pictures.astype("uint8"), np.hstack([wanted, 1 - wanted]).astype("float32")
 
 
-def network(side: int, shared: list[layers.Layer]) -> keras.Model:
-    pictures = keras.Input((side, side, 3), dtype="uint8")
-    values = layers.Rescaling(1 / 64, -2)(pictures)
-    for layer in shared:
-        values = layer(values)
-    return keras.Model(pictures, values)
-
-
-def trained(data, epochs=EPOCHS, **changes) -> keras.Model:
-    """Train a tiny network, on pictures of half the side first."""
+def trained(data, **changes) -> keras.Model:
+    """Train a tiny network."""
     backend.seed(1)
-    pictures, wanted = data
-    shared = [layers.Conv2D(4, 3, 4, activation="relu"), layers.GlobalAveragePooling2D()]
-    small, whole = network(8, shared), network(16, shared)
-    lessons = [
-        Lesson(small, pictures[:, ::2, ::2], epochs // 2),
-        Lesson(whole, pictures, epochs // 2),
-    ]
-    fit(lessons, wanted, SETTINGS.model_copy(update=changes))
-    return whole
+    network = keras.Sequential(
+        [
+            keras.Input((16, 16, 3), dtype="uint8"),
+            layers.Rescaling(1 / 64, -2),
+            layers.Conv2D(4, 3, 4, activation="relu"),
+            layers.GlobalAveragePooling2D(),
+        ]
+    )
+    fit(network, *data, SETTINGS.model_copy(update=changes))
+    return network
 
 
 def test_the_loss_falls(data, capfd):
@@ -100,7 +89,7 @@ def test_the_loss_falls(data, capfd):
         patch.setattr(keras.Model, "train_on_batch", train_and_tell)
         trained(data)
     steps = 4  # of an epoch
-    assert len(losses) == EPOCHS * steps
+    assert len(losses) == SETTINGS.epochs * steps
     losses = np.reshape(losses, (-1, steps)).mean(axis=1)  # of each epoch
     assert losses[-1] < 0.7 * losses[0]
     assert "encoder: 192/192 pictures" in capfd.readouterr().err
@@ -117,14 +106,3 @@ def test_a_moved_picture_repeats_its_edge():
     assert _shift(picture, 1, 0)[..., 0].tolist() == [[0, 1, 2], [0, 1, 2], [3, 4, 5]]
     assert _shift(picture, 0, -1)[..., 0].tolist() == [[1, 2, 2], [4, 5, 5], [7, 8, 8]]
     assert _shift(picture, 0, 0).tolist() == picture.tolist()
-
-
-def test_growth_ends_with_whole_pictures():
-    with pytest.raises(ValueError, match="growth must end with side: 1"):
-        CompactSettings(
-            labels=5,
-            growth=[*ALL, Growth(side=0.5, epochs=1)],
-            batch_size=8,
-            learning_rate=0.2,
-            seed=1,
-        )
