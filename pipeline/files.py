@@ -15,6 +15,11 @@ from typing import Any
 
 _OLD = "replaced"  # in the name of a folder whose place another is about to take
 _UNFINISHED = re.compile(rf"\.(\d+)\.(?:partial|{_OLD})\.(.+)", re.DOTALL)  # see `_unfinished`
+# What systems say to those who write: no room, a quota, a bound, no right to.
+REFUSALS = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
+    *(errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO),
+)
 BLOCK = 1 << 20  # bytes read at once
 
 
@@ -25,13 +30,17 @@ def written_whole(path: Path) -> Iterator[Path]:
     The temporary file has the suffix of `path`, as some writers choose their format by it. After
     an error it is removed, and what stood at `path` before is untouched. What killed processes
     left half written in the folder is removed the first time that a process writes there.
+
+    Raises:
+        OSError: it could not be written; its `filename` is `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     _clean_once(path.parent.absolute())
     temporary = _unfinished(path)
     try:
-        yield temporary
-        temporary.replace(path)
+        with _named(path, temporary):
+            yield temporary
+            temporary.replace(path)
     finally:
         _remove(temporary)
 
@@ -43,15 +52,19 @@ def folder_written_whole(path: Path) -> Iterator[Path]:
     No system replaces a folder in one step: the old one is renamed first, and removed last. Who
     is killed in between leaves no folder of that name, but both whole; `restore_folder` gives the
     old one its name again.
+
+    Raises:
+        OSError: as for `written_whole`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     restore_folder(path)
     remove_unfinished(path.parent, path.name)
     temporary = _unfinished(path)
     try:
-        temporary.mkdir()
-        yield temporary
-        _take_place(temporary, path)
+        with _named(path, temporary):
+            temporary.mkdir()
+            yield temporary
+            _take_place(temporary, path)
     finally:
         _remove(temporary)
 
@@ -71,6 +84,25 @@ def remove_unfinished(folder: Path, name: str = "") -> None:
     for path, number in _left_in(folder, name):
         if not _runs(number):
             _remove(path)
+
+
+@contextmanager
+def _named(path: Path, temporary: Path) -> Iterator[None]:
+    """Let an error say which path could not be written, as people know it.
+
+    Some libraries tell of a full disk by errors of their own kind, some without the file's name.
+    """
+    try:
+        yield
+    except Exception as error:
+        number = error.errno if isinstance(error, OSError) else None
+        told = getattr(error, "filename", None)
+        if told is not None and not str(told).startswith(str(temporary)):
+            raise  # it is of another file
+        number = number or next((one for one in REFUSALS if os.strerror(one) in str(error)), None)
+        if number is None:
+            raise
+        raise OSError(number, os.strerror(number), str(path)) from error
 
 
 def _take_place(new: Path, path: Path) -> None:

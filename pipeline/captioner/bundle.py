@@ -18,6 +18,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from pipeline import weights
 from pipeline.captioner.captioner import Captioner
 from pipeline.captioner.decoders.base import PLAIN, Decoder, DecoderSettings
 from pipeline.captioner.decoders.ensemble import Ensemble
@@ -68,7 +69,7 @@ def save(
     """
     with folder_written_whole(folder) as new:
         for place, decoder in enumerate(decoders):
-            decoder.save_weights(new / weights_name(place))
+            weights.save(decoder, new / weights_name(place))
         shutil.copyfile(vocabulary, new / WORDS)
         (new / ENCODER).mkdir()
         for name in (SPEC, ENCODER_WEIGHTS):
@@ -117,17 +118,31 @@ def load_members(folder: Path) -> list[Captioner]:
     vocabulary = Vocabulary.read(folder / WORDS)
     captioners = []
     for place in range(description.members):
-        decoder = build(description.decoder, len(vocabulary), description.feature_shape)
         path = folder / weights_name(place)
         try:
+            weights.check(path)
+            _check_size(path, description, len(vocabulary))
+            decoder = build(description.decoder, len(vocabulary), description.feature_shape)
             decoder.load_weights(path)
-        except (ValueError, OSError, KeyError) as error:
+        except (ValueError, OSError, LookupError, AttributeError, RuntimeError, TypeError) as error:
             raise InputError(
                 f"{path}: expected weights of the decoder that {DESCRIPTION} describes. "
                 f"Received: {' '.join(str(error).split())[:200]}"
             ) from error
         captioners.append(Captioner(decoder, vocabulary))
     return captioners
+
+
+def _check_size(path: Path, description: Description, words: int) -> None:
+    """See that the weights can be there at all, before a network of any size is built for them.
+
+    Raises:
+        ValueError: the file is smaller than the largest of them would be.
+    """
+    shape = description.decoder
+    least = 4 * (4 * shape.units * shape.units + words * shape.embedding)
+    if path.stat().st_size < least:
+        raise ValueError(f"{path.stat().st_size} bytes, where {least} are needed at least")
 
 
 def weights_name(place: int) -> str:

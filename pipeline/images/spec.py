@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.errors import InputError
 
@@ -18,7 +18,7 @@ class Spec(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     network: str
-    side: int  # pixels
+    side: int = Field(ge=1, le=4096)  # pixels
     features: int  # width of a feature vector
     source: str  # where the weights came from: "train", "imagenet" or the file's name
     fingerprint: str  # 64 hexadecimal digits
