@@ -20,6 +20,7 @@ REFUSALS = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
     *(errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO),
 )
+SEAL = "sha256"
 BLOCK = 1 << 20  # bytes read at once
 
 
@@ -172,6 +173,32 @@ def write_json(path: Path, content: Any) -> None:
     """Write `content` as JSON with sorted keys, two spaces of indent and a final newline."""
     text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
     write_text(path, text + "\n")
+
+
+def write_sealed(path: Path, content: dict[str, Any]) -> None:
+    """Write JSON as `write_json` does, with a hash of itself under the key `sha256`."""
+    write_json(path, {**content, SEAL: _seal(json.loads(json.dumps(content)))})
+
+
+def unsealed(data: bytes) -> bytes:
+    """Take the hash off what `write_sealed` wrote; JSON that has none is given back as it is.
+
+    Raises:
+        ValueError: the hash is not that of the content.
+    """
+    try:
+        content = json.loads(data)
+    except (ValueError, RecursionError):
+        return data  # for who reads it to tell
+    if not isinstance(content, dict) or SEAL not in content:
+        return data
+    if content.pop(SEAL) != _seal(content):
+        raise ValueError("bytes that are not those that were written: the file is damaged")
+    return json.dumps(content).encode()
+
+
+def _seal(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def write_text(path: Path, text: str) -> None:

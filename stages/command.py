@@ -10,7 +10,6 @@ from typing import Any
 import typer
 
 from pipeline.errors import InputError
-from pipeline.files import REFUSALS
 
 EXIT_BAD_INPUT = 2
 REFUSED = (
@@ -36,7 +35,6 @@ def run(function: Callable[..., Any]) -> None:
     is printed as one line, without a traceback, and the exit code is 2; with CAPTION_DEBUG=1 in the
     environment the traceback is printed as well.
     """
-    sys.unraisablehook = _tell_unraisable
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(function)
@@ -48,16 +46,6 @@ def run(function: Callable[..., Any]) -> None:
             raise
         typer.echo(f"error: {told}", err=True)
         raise SystemExit(EXIT_BAD_INPUT) from None
-
-
-def _tell_unraisable(told: Any, tell: Callable[[Any], Any] = sys.unraisablehook) -> None:
-    """Tell of an error while something is taken down, unless it is of what the system refuses.
-
-    HDF5 fails again when it closes a file on a full disk, once for each thing in it; the error that
-    is told has come before.
-    """
-    if not any(os.strerror(number) in str(told.exc_value) for number in REFUSALS):
-        tell(told)
 
 
 def _refused(error: OSError) -> str | None:

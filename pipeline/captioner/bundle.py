@@ -24,7 +24,7 @@ from pipeline.captioner.decoders.base import PLAIN, Decoder, DecoderSettings
 from pipeline.captioner.decoders.ensemble import Ensemble
 from pipeline.captioner.decoders.find import build
 from pipeline.errors import InputError
-from pipeline.files import folder_written_whole, sha256_of, write_json
+from pipeline.files import folder_written_whole, sha256_of, unsealed, write_sealed
 from pipeline.images.spec import SPEC
 from pipeline.images.spec import WEIGHTS as ENCODER_WEIGHTS
 from pipeline.text.vocabulary import Vocabulary
@@ -86,7 +86,7 @@ def save(
             encoder=fingerprint,
             files={path.relative_to(new).as_posix(): sha256_of(path) for path in files},
         )
-        write_json(new / DESCRIPTION, description.model_dump())
+        write_sealed(new / DESCRIPTION, description.model_dump())
 
 
 def load_captioner(folder: Path) -> Captioner:
@@ -157,8 +157,10 @@ def read_description(folder: Path) -> Description:
         InputError: as for `load_captioner`.
     """
     path = folder / DESCRIPTION
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path}: expected a file. Received: a folder, a device or a pipe")
     try:
-        description = Description.model_validate_json(_up_to_date(path.read_bytes()))
+        description = Description.model_validate_json(_up_to_date(unsealed(path.read_bytes())))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(
             f"{path}: no such file, so this is no bundle, or not a complete one. Train one with "
@@ -170,6 +172,8 @@ def read_description(folder: Path) -> Description:
             f"{path}: expected the description of a bundle. Received: "
             f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
         ) from error
+    except ValueError as error:
+        raise InputError(f"{path}: {error}. Copy the bundle again, or train again") from error
     if not 1 <= description.version <= VERSION:
         raise InputError(
             f"{path}: expected a bundle of version {VERSION} or older. Received: "

@@ -20,7 +20,7 @@ import numpy as np
 from pipeline import weights
 from pipeline.backend import jit
 from pipeline.errors import InputError
-from pipeline.files import folder_written_whole, write_json
+from pipeline.files import folder_written_whole, write_sealed
 from pipeline.images.inference import inference_model
 from pipeline.images.networks import NETWORKS, with_preprocessing
 from pipeline.images.spec import (
@@ -101,7 +101,7 @@ class Encoder:
         """Write the folder that the module's head describes, with the same bytes each time."""
         with folder_written_whole(folder) as new:
             weights.save(self.body, new / WEIGHTS)
-            write_json(new / SPEC, self.spec.model_dump())
+            write_sealed(new / SPEC, self.spec.model_dump())
 
     @classmethod
     def load(

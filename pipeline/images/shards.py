@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.errors import InputError
-from pipeline.files import folder_written_whole, sha256_of, write_json
+from pipeline.files import folder_written_whole, sha256_of, unsealed, write_sealed
 
 MANIFEST = "manifest.json"
 GROUP_BYTES = 1 << 20  # of features in a row group; also how many are read or written at once
@@ -125,7 +125,7 @@ def write_shards(
             encoder=encoder,
             shards=shards,
         )
-        write_json(new / MANIFEST, manifest.model_dump())
+        write_sealed(new / MANIFEST, manifest.model_dump())
     return manifest
 
 
@@ -137,7 +137,7 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST
     try:
-        return Manifest.model_validate_json(path.read_bytes())
+        return Manifest.model_validate_json(unsealed(path.read_bytes()))
     except FileNotFoundError as error:
         raise InputError(
             f"{path}: no such file, so the features are not complete. Run `dvc repro features`"
@@ -149,6 +149,8 @@ def read_manifest(folder: Path) -> Manifest:
             f"{path}: expected a manifest of feature shards. Received: {where}: {problem['msg']}. "
             "Make it anew: dvc repro features"
         ) from error
+    except ValueError as error:
+        raise InputError(f"{path}: {error}. Make it anew: dvc repro features") from error
 
 
 def read_shards(folder: Path, encoder: str) -> Features:

@@ -12,6 +12,7 @@ from pipeline.captioner import bundle
 from pipeline.captioner.captioner import Captioner, SearchSettings
 from pipeline.captioner.decoders.find import DECODERS, build
 from pipeline.errors import InputError
+from pipeline.files import unsealed, write_sealed
 from pipeline.images.decode import read_square
 from pipeline.images.encoder import Encoder
 
@@ -129,7 +130,7 @@ def test_a_flipped_byte_is_found_and_its_file_named(copy, name):
 
 def described(folder: Path, **changes: object) -> Path:
     path = folder / "bundle.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    write_sealed(path, {**json.loads(unsealed(path.read_bytes())), **changes})
     return folder
 
 
