@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 _OLD = "replaced"  # in the name of a folder whose place another is about to take
@@ -226,3 +226,14 @@ def sha256_of(path: Path, offset: int = 0, length: int | None = None) -> str:
             digest.update(block)
             left -= len(block)
     return digest.hexdigest()
+
+
+def is_plain(name: str) -> bool:
+    """Whether a name stays in the folder on every system, and is spelt in one way only."""
+    parts = name.split("/")
+    return (
+        name.isprintable()
+        and not any(sign in name for sign in '\\:*?"<>|')
+        and all(part.strip(" .") == part and part for part in parts)
+        and str(PurePosixPath(name)) == name
+    )

@@ -109,7 +109,10 @@ KEPT = {
 }
 
 
-@pytest.mark.parametrize("name", KEPT)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow if name == "tfrecord" else ()) for name in KEPT],
+)
 def test_a_flipped_bit_is_found_and_its_file_named(tmp_path, name):
     kept = KEPT[name]()
     kept.write(tmp_path)

@@ -24,7 +24,7 @@ from pipeline.captioner.decoders.base import PLAIN, Decoder, DecoderSettings
 from pipeline.captioner.decoders.ensemble import Ensemble
 from pipeline.captioner.decoders.find import build
 from pipeline.errors import InputError
-from pipeline.files import folder_written_whole, sha256_of, unsealed, write_sealed
+from pipeline.files import folder_written_whole, is_plain, sha256_of, unsealed, write_sealed
 from pipeline.images.spec import SPEC
 from pipeline.images.spec import WEIGHTS as ENCODER_WEIGHTS
 from pipeline.text.vocabulary import Vocabulary
@@ -180,6 +180,8 @@ def read_description(folder: Path) -> Description:
             f"{description.version}. Use the release of caption-pipeline that made it, or train "
             "again"
         )
+    if outside := next((name for name in description.files if not is_plain(name)), None):
+        raise InputError(f"{path}: expected names of files in the bundle. Received: {outside!r}")
     needed = {WORDS, *map(weights_name, range(description.members))}
     needed |= {f"{ENCODER}/{name}" for name in (SPEC, ENCODER_WEIGHTS)}
     if unlisted := sorted(needed - set(description.files)):
