@@ -23,7 +23,7 @@ from pipeline.files import sha256_of, unsealed, write_sealed
 from pipeline.images.shards import MANIFEST, open_shards
 from pipeline.params import load
 from pipeline.text.clean import CleanSettings
-from tools.fuzz import ENCODER, READERS, feed, whole, write_features
+from tools.fuzz_readers import ENCODER, READERS, feed, whole, write_features
 
 ROOT = Path(__file__).parents[1]
 SLOW = "tfrecord"  # loads TensorFlow

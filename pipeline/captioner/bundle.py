@@ -12,9 +12,10 @@ No pickle and no code: networks are built by this library, from settings that ar
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -31,6 +32,8 @@ from pipeline.text.vocabulary import Vocabulary
 
 VERSION = 2
 MOST_MEMBERS = 100
+ATTEMPTS = 3  # to read a bundle that others write
+Read = TypeVar("Read")
 # What older versions did not say yet: settings of the decoder, with what they all did.
 SINCE: dict[int, dict[str, Any]] = {2: PLAIN}
 DESCRIPTION, WORDS, ENCODER = "bundle.json", "vocabulary.json", "encoder"
@@ -114,6 +117,44 @@ def load_members(folder: Path) -> list[Captioner]:
     Raises:
         InputError: as for `load_captioner`.
     """
+    return steadily(folder, lambda: _load_members(folder))
+
+
+def steadily(folder: Path, read: Callable[[], Read]) -> Read:
+    """Read from a bundle; once more where a training has put another in its place meanwhile.
+
+    Args:
+        folder: of the bundle.
+        read: reads from it.
+
+    Raises:
+        InputError: as `read`; or another bundle came each time.
+    """
+    for _ in range(ATTEMPTS):
+        before = _description_of(folder)
+        try:
+            found = read()
+        except InputError:
+            if _description_of(folder) == before:
+                raise
+        else:
+            if _description_of(folder) == before:
+                return found
+    raise InputError(
+        f"{folder}: expected a bundle that stays while it is read. Received: another one, "
+        f"{ATTEMPTS} times. Wait until nothing trains there any more"
+    )
+
+
+def _description_of(folder: Path) -> bytes | None:
+    """Read bundle.json as it is: it has the hash of every other file."""
+    path = folder / DESCRIPTION
+    with suppress(OSError):
+        return path.read_bytes() if path.is_file() else None
+    return None
+
+
+def _load_members(folder: Path) -> list[Captioner]:
     description = read_description(folder)
     vocabulary = Vocabulary.read(folder / WORDS)
     captioners = []
