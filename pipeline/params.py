@@ -5,6 +5,7 @@ params.yaml, so that DVC sees every one of them. Only the loader is here, and it
 changes, as every stage depends on it.
 """
 
+import reprlib
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +13,23 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.errors import InputError
+
+MOST_PROBLEMS = 20  # told at once
+MOST_TOLD = 500  # characters of what YAML says, or of a value
+# PyYAML's own constructors raise all of these for values that they did not expect.
+_NO_YAML = (
+    yaml.YAMLError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RecursionError,
+    OSError,
+)
+# A value may be lists of lists of the same list, which a few lines of YAML can make without end.
+_REPR = reprlib.Repr()
+_REPR.maxlevel, _REPR.maxlist, _REPR.maxdict = 2, 8, 8
+_REPR.maxstring = _REPR.maxother = _REPR.maxlong = MOST_TOLD
 
 
 class Settings(BaseModel):
@@ -46,14 +64,17 @@ def _read_yaml(path: Path) -> Any:
         raise InputError(
             f"{path}: no such file. Run from the repository, or name the file with --params"
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        reason = " ".join(str(error).split())
+    except _NO_YAML as error:
+        reason = " ".join(str(error).split())[:MOST_TOLD] or type(error).__name__
         raise InputError(f"{path}: expected YAML. Received: {reason}") from error
 
 
 def _one_line(error: ValidationError, section: str, cls: type[Settings]) -> str:
     """Tell all that is wrong with a section in one line."""
-    return "; ".join(_tell(problem, section, cls) for problem in error.errors())
+    problems = error.errors()
+    told = [_tell(problem, section, cls) for problem in problems[:MOST_PROBLEMS]]
+    more = len(problems) - len(told)
+    return "; ".join(told) + (f"; and {more} more" if more else "")
 
 
 def _tell(problem: Any, section: str, cls: type[Settings]) -> str:
@@ -71,4 +92,4 @@ def _tell(problem: Any, section: str, cls: type[Settings]) -> str:
     hint = ""
     if problem["type"] == "float_type" and isinstance(problem["input"], str):
         hint = " (YAML reads 1e-3 as text: write 0.001)"
-    return f"{name}: {message}. Received: {problem['input']!r}{hint}"
+    return f"{name}: {message}. Received: {_REPR.repr(problem['input'])}{hint}"

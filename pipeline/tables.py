@@ -87,7 +87,8 @@ def unreadable_told(path: Path) -> Iterator[None]:
             f"{path}: no such file. Run the stage that writes it: dvc repro"
         ) from error
     except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(f"{path}: expected a Parquet table. Received: {error}") from error
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: expected a Parquet table. Received: {reason}") from error
 
 
 def read_table(path: Path, schema: pa.Schema) -> pa.Table:

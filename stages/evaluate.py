@@ -27,6 +27,7 @@ from pipeline.files import write_json, write_json_lines, write_text
 from pipeline.params import load
 from pipeline.tables import CAPTIONS, CLEAN_CAPTIONS, FACTS, IMAGES, read_table
 from pipeline.text.marks import MARKS
+from pipeline.text.tokens import tokens_by_split
 from stages.command import run
 
 log = logging.getLogger(__name__)
@@ -65,7 +66,7 @@ def evaluate(
     log.info("evaluate: %d pictures captioned", len(found))
 
     scores = _score(found, split, settings.spice)
-    training = _training(images, captions)
+    training = tokens_by_split(images, read_table(captions, CLEAN_CAPTIONS))["train"]
     words = searcher.captioner.vocabulary.words[len(MARKS) :]
     figures = describe([candidates[0].words for candidates in found.values()], training, words)
     true = _true(found, ingested / "facts.parquet")
@@ -100,13 +101,6 @@ def _score(found: Mapping[str, Candidates], split: Split, spice: str | None) -> 
     if scores.without_references:
         log.info("evaluate: %d have no references: not scored", len(scores.without_references))
     return scores
-
-
-def _training(images: pa.Table, captions: Path) -> list[list[str]]:
-    """The words of the training captions."""
-    split_of = {row["image_id"]: row["split"] for row in images.to_pylist()}
-    rows = read_table(captions, CLEAN_CAPTIONS).to_pylist()
-    return [row["tokens"] for row in rows if split_of[row["image_id"]] == "train"]
 
 
 def _true(found: Mapping[str, Candidates], facts: Path) -> dict[str, float]:

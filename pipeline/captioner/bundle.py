@@ -12,25 +12,29 @@ No pickle and no code: networks are built by this library, from settings that ar
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from pipeline import weights
 from pipeline.captioner.bundle_zip import DESCRIPTION
 from pipeline.captioner.captioner import Captioner
 from pipeline.captioner.decoders.base import PLAIN, Decoder, DecoderSettings
 from pipeline.captioner.decoders.ensemble import Ensemble
 from pipeline.captioner.decoders.find import build
 from pipeline.errors import InputError
-from pipeline.files import folder_written_whole, sha256_of, write_json
+from pipeline.files import folder_written_whole, is_plain, sha256_of, unsealed, write_sealed
 from pipeline.images.spec import SPEC
 from pipeline.images.spec import WEIGHTS as ENCODER_WEIGHTS
 from pipeline.text.vocabulary import Vocabulary
 
 VERSION = 2
 MOST_MEMBERS = 100
+ATTEMPTS = 3  # to read a bundle that others write
+Read = TypeVar("Read")
 # What older versions did not say yet: settings of the decoder, with what they all did.
 SINCE: dict[int, dict[str, Any]] = {2: PLAIN}
 WORDS, ENCODER = "vocabulary.json", "encoder"
@@ -69,7 +73,7 @@ def save(
     """
     with folder_written_whole(folder) as new:
         for place, decoder in enumerate(decoders):
-            decoder.save_weights(new / weights_name(place))
+            weights.save(decoder, new / weights_name(place))
         shutil.copyfile(vocabulary, new / WORDS)
         (new / ENCODER).mkdir()
         for name in (SPEC, ENCODER_WEIGHTS):
@@ -86,7 +90,7 @@ def save(
             encoder=fingerprint,
             files={path.relative_to(new).as_posix(): sha256_of(path) for path in files},
         )
-        write_json(new / DESCRIPTION, description.model_dump())
+        write_sealed(new / DESCRIPTION, description.model_dump())
 
 
 def load_captioner(folder: Path) -> Captioner:
@@ -114,21 +118,73 @@ def load_members(folder: Path) -> list[Captioner]:
     Raises:
         InputError: as for `load_captioner`.
     """
+    return steadily(folder, lambda: _load_members(folder))
+
+
+def steadily(folder: Path, read: Callable[[], Read]) -> Read:
+    """Read from a bundle; once more where a training has put another in its place meanwhile.
+
+    Args:
+        folder: of the bundle.
+        read: reads from it.
+
+    Raises:
+        InputError: as `read`; or another bundle came each time.
+    """
+    for _ in range(ATTEMPTS):
+        before = _description_of(folder)
+        try:
+            found = read()
+        except InputError:
+            if _description_of(folder) == before:
+                raise
+        else:
+            if _description_of(folder) == before:
+                return found
+    raise InputError(
+        f"{folder}: expected a bundle that stays while it is read. Received: another one, "
+        f"{ATTEMPTS} times. Wait until nothing trains there any more"
+    )
+
+
+def _description_of(folder: Path) -> bytes | None:
+    """Read bundle.json as it is: it has the hash of every other file."""
+    path = folder / DESCRIPTION
+    with suppress(OSError):
+        return path.read_bytes() if path.is_file() else None
+    return None
+
+
+def _load_members(folder: Path) -> list[Captioner]:
     description = read_description(folder)
     vocabulary = Vocabulary.read(folder / WORDS)
     captioners = []
     for place in range(description.members):
-        decoder = build(description.decoder, len(vocabulary), description.feature_shape)
         path = folder / weights_name(place)
         try:
+            weights.check(path)
+            _check_size(path, description, len(vocabulary))
+            decoder = build(description.decoder, len(vocabulary), description.feature_shape)
             decoder.load_weights(path)
-        except (ValueError, OSError, KeyError) as error:
+        except (ValueError, OSError, LookupError, AttributeError, RuntimeError, TypeError) as error:
             raise InputError(
                 f"{path}: expected weights of the decoder that {DESCRIPTION} describes. "
                 f"Received: {' '.join(str(error).split())[:200]}"
             ) from error
         captioners.append(Captioner(decoder, vocabulary))
     return captioners
+
+
+def _check_size(path: Path, description: Description, words: int) -> None:
+    """See that the weights can be there at all, before a network of any size is built for them.
+
+    Raises:
+        ValueError: the file is smaller than the largest of them would be.
+    """
+    shape = description.decoder
+    least = 4 * (4 * shape.units * shape.units + words * shape.embedding)
+    if path.stat().st_size < least:
+        raise ValueError(f"{path.stat().st_size} bytes, where {least} are needed at least")
 
 
 def weights_name(place: int) -> str:
@@ -143,8 +199,10 @@ def read_description(folder: Path) -> Description:
         InputError: as for `load_captioner`.
     """
     path = folder / DESCRIPTION
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path}: expected a file. Received: a folder, a device or a pipe")
     try:
-        description = Description.model_validate_json(_up_to_date(path.read_bytes()))
+        description = Description.model_validate_json(_up_to_date(unsealed(path.read_bytes())))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(
             f"{path}: no such file, so this is no bundle, or not a complete one. Train one with "
@@ -156,12 +214,16 @@ def read_description(folder: Path) -> Description:
             f"{path}: expected the description of a bundle. Received: "
             f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
         ) from error
+    except ValueError as error:
+        raise InputError(f"{path}: {error}. Copy the bundle again, or train again") from error
     if not 1 <= description.version <= VERSION:
         raise InputError(
             f"{path}: expected a bundle of version {VERSION} or older. Received: "
             f"{description.version}. Use the release of caption-pipeline that made it, or train "
             "again"
         )
+    if outside := next((name for name in description.files if not is_plain(name)), None):
+        raise InputError(f"{path}: expected names of files in the bundle. Received: {outside!r}")
     needed = {WORDS, *map(weights_name, range(description.members))}
     needed |= {f"{ENCODER}/{name}" for name in (SPEC, ENCODER_WEIGHTS)}
     if unlisted := sorted(needed - set(description.files)):

@@ -18,12 +18,12 @@ import stat
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from pipeline.errors import InputError
-from pipeline.files import BLOCK, sha256_of, written_whole
+from pipeline.files import BLOCK, is_plain, sha256_of, written_whole
 
 DESCRIPTION = "bundle.json"
 MOST_DESCRIPTION = 1 << 20  # bytes of bundle.json
@@ -146,20 +146,9 @@ def _hashes(content: bytes, path: Path) -> dict[str, str]:
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise _refused(path, f"a {DESCRIPTION} that lists no files") from error
     for name in hashes:
-        if not _is_plain(name) or name == DESCRIPTION:
+        if not is_plain(name) or name == DESCRIPTION:
             raise _refused(path, f"a {DESCRIPTION} that lists {name!r}")
     return hashes
-
-
-def _is_plain(name: str) -> bool:
-    """Whether a name stays in the folder on every system, and is spelt in one way only."""
-    parts = name.split("/")
-    return (
-        name.isprintable()
-        and not any(sign in name for sign in '\\:*?"<>|')
-        and all(part.strip(" .") == part and part for part in parts)
-        and str(PurePosixPath(name)) == name
-    )
 
 
 def _check_names(received: set[str], expected: set[str], path: Path) -> None:

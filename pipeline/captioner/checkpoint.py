@@ -22,7 +22,7 @@ import keras
 import numpy as np
 
 from pipeline.captioner.decoders.base import Decoder
-from pipeline.files import folder_written_whole, sha256_of, write_json
+from pipeline.files import folder_written_whole, restore_folder, sha256_of, write_json
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +75,7 @@ class Checkpoint:
 
     def restore(self) -> History:
         """Continue from the checkpoint, if there is one that can be read."""
+        restore_folder(self.folder)
         if not self.folder.exists():
             return History()
         try:

@@ -49,10 +49,14 @@ class PictureCaptioner:
             InputError: it is no bundle, or an incomplete or damaged one.
         """
         with opened(path) as folder:
-            captioner = bundle.load_captioner(folder)
-            pooled = len(captioner.decoder.feature_shape) == 1
-            pooling: Pooling = "average" if pooled else "grid"
-            return cls(Encoder.load(folder / bundle.ENCODER, pooling=pooling), captioner)
+            return bundle.steadily(folder, lambda: cls._load(folder))
+
+    @classmethod
+    def _load(cls, folder: Path) -> "PictureCaptioner":
+        captioner = bundle.load_captioner(folder)
+        pooled = len(captioner.decoder.feature_shape) == 1
+        pooling: Pooling = "average" if pooled else "grid"
+        return cls(Encoder.load(folder / bundle.ENCODER, pooling=pooling), captioner)
 
     @property
     def side(self) -> int:

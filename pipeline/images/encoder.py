@@ -17,9 +17,10 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from pipeline import weights
 from pipeline.backend import jit
 from pipeline.errors import InputError
-from pipeline.files import folder_written_whole, write_json
+from pipeline.files import folder_written_whole, write_sealed
 from pipeline.images.inference import inference_model
 from pipeline.images.networks import NETWORKS, with_preprocessing
 from pipeline.images.spec import (
@@ -99,8 +100,8 @@ class Encoder:
     def save(self, folder: Path) -> None:
         """Write the folder that the module's head describes, with the same bytes each time."""
         with folder_written_whole(folder) as new:
-            self.body.save_weights(new / WEIGHTS)
-            write_json(new / SPEC, self.spec.model_dump())
+            weights.save(self.body, new / WEIGHTS)
+            write_sealed(new / SPEC, self.spec.model_dump())
 
     @classmethod
     def load(
@@ -152,6 +153,7 @@ def load_weights(body: keras.Model, path: Path, network: str) -> None:
         with warnings.catch_warnings():
             # Keras only warns of layers that the file lacks, and leaves them as they were.
             warnings.simplefilter("error", UserWarning)
+            weights.check(path)
             body.load_weights(path)
     except _BROKEN as error:
         reason = " ".join(str(error).split())[:200]

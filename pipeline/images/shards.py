@@ -15,7 +15,7 @@ Size: 4 KiB a picture for 2048 float16 values; 196 KiB for a grid of 7 x 7 x 204
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.errors import InputError
-from pipeline.files import folder_written_whole, sha256_of, write_json
+from pipeline.files import folder_written_whole, is_plain, sha256_of, unsealed, write_sealed
 
 MANIFEST = "manifest.json"
 GROUP_BYTES = 1 << 20  # of features in a row group; also how many are read or written at once
@@ -125,7 +125,7 @@ def write_shards(
             encoder=encoder,
             shards=shards,
         )
-        write_json(new / MANIFEST, manifest.model_dump())
+        write_sealed(new / MANIFEST, manifest.model_dump())
     return manifest
 
 
@@ -137,7 +137,7 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST
     try:
-        return Manifest.model_validate_json(path.read_bytes())
+        return Manifest.model_validate_json(unsealed(path.read_bytes()))
     except FileNotFoundError as error:
         raise InputError(
             f"{path}: no such file, so the features are not complete. Run `dvc repro features`"
@@ -149,6 +149,8 @@ def read_manifest(folder: Path) -> Manifest:
             f"{path}: expected a manifest of feature shards. Received: {where}: {problem['msg']}. "
             "Make it anew: dvc repro features"
         ) from error
+    except ValueError as error:
+        raise InputError(f"{path}: {error}. Make it anew: dvc repro features") from error
 
 
 def read_shards(folder: Path, encoder: str) -> Features:
@@ -198,15 +200,16 @@ class ShardReader:
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         """Look over every shard; see `open_shards`, which checks the encoder too."""
-        self.manifest = manifest
+        self.manifest, self._folder = manifest, folder
         self.shape = tuple(manifest.shape)
         self.encoder = manifest.encoder
         self.ids: list[str] = []
         self._shards: list[_OpenShard] = []
         self._first = [0]  # row of each shard's first picture, and the end
         for shard in manifest.shards:
-            _check(folder, shard)
-            opened = _FORMATS[manifest.format].open(folder / shard.file, manifest)
+            _check(folder, shard, manifest)
+            with _broken_told(folder / shard.file):
+                opened = _FORMATS[manifest.format].open(folder / shard.file, manifest)
             if len(opened.ids) != shard.rows:
                 raise InputError(
                     f"{folder / shard.file}: expected {shard.rows} rows, as {MANIFEST} says. "
@@ -230,7 +233,8 @@ class ShardReader:
         shard_of = np.searchsorted(self._first, indices, side="right") - 1
         for number in np.unique(shard_of):
             places = np.flatnonzero(shard_of == number)
-            values[places] = self._shards[number].read(indices[places] - self._first[number])
+            with _broken_told(self._folder / self.manifest.shards[number].file):
+                values[places] = self._shards[number].read(indices[places] - self._first[number])
         return values.reshape(len(indices), *self.shape)
 
     def read_all(self) -> Features:
@@ -323,15 +327,40 @@ def _short(identity: str) -> str:
     return fingerprint[:12] + dash + rest
 
 
-def _check(folder: Path, shard: Shard) -> None:
-    """Check a shard against its hash."""
+@contextmanager
+def _broken_told(path: Path) -> Iterator[None]:
+    """Tell of a shard that is none, though it has the hash that the manifest names."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # Arrow and TensorFlow raise a dozen kinds
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputError(
+            f"{path}: expected a shard as {MANIFEST} describes it. Received: {reason}. Make the "
+            "features anew: dvc repro features"
+        ) from error
+
+
+def _check(folder: Path, shard: Shard, manifest: Manifest) -> None:
+    """Check a shard against its hash, and that it can hold what the manifest says."""
     path = folder / shard.file
+    if "/" in shard.file or not is_plain(shard.file):
+        raise InputError(
+            f"{folder / MANIFEST}: expected names of files beside it. Received: {shard.file!r}"
+        )
     if not path.is_file():
         raise InputError(f"{path}: no such file, though {MANIFEST} names it. Run `dvc repro`")
     if sha256_of(path) != shard.sha256:
         raise InputError(
             f"{path}: its bytes are not those that {MANIFEST} names: the file is damaged. "
             "Remove it and run `dvc repro`"
+        )
+    least = shard.rows * manifest.width * np.dtype(manifest.dtype).itemsize
+    if not 0 <= least <= path.stat().st_size or min(manifest.shape, default=0) < 1:
+        raise InputError(
+            f"{path}: expected {shard.rows} rows of {manifest.shape}, as {MANIFEST} says. "
+            f"Received: a file of {path.stat().st_size} bytes. Run `dvc repro features`"
         )
 
 
@@ -467,6 +496,8 @@ def _records(path: Path) -> list[tuple[int, int]]:
     with path.open("rb") as stream:
         while at < end:
             length = int.from_bytes(_read_at(stream, at, 8), "little")
+            if at + length + 16 > end:
+                raise ValueError("a record that is longer than the file")
             places.append((at + 12, length))
             at += 12 + length + 4
     return places

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.errors import InputError
+from pipeline.files import unsealed
 
 SPEC, WEIGHTS = "encoder.json", "encoder.weights.h5"
 Pooling = Literal["average", "grid"]  # one vector a picture, or the map before pooling
@@ -18,7 +19,7 @@ class Spec(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     network: str
-    side: int  # pixels
+    side: int = Field(ge=1, le=4096)  # pixels
     features: int  # width of a feature vector
     source: str  # where the weights came from: "train", "imagenet" or the file's name
     fingerprint: str  # 64 hexadecimal digits
@@ -51,7 +52,7 @@ def read_spec(folder: Path) -> Spec:
     """
     path = folder / SPEC
     try:
-        return Spec.model_validate_json(path.read_bytes())
+        return Spec.model_validate_json(unsealed(path.read_bytes()))
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file. Run `dvc repro encoder`") from error
     except ValidationError as error:
@@ -59,6 +60,8 @@ def read_spec(folder: Path) -> Spec:
             f"{path}: expected the description of an encoder. Received: "
             f"{_first_problem(error)}. Make it anew: dvc repro encoder"
         ) from error
+    except ValueError as error:
+        raise InputError(f"{path}: {error}. Make it anew: dvc repro encoder") from error
 
 
 def _first_problem(error: ValidationError) -> Any:

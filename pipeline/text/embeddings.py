@@ -3,6 +3,7 @@
 embeddings.npy
     float32 (v, e): row i is the vector of the word with id i, all finite. e is 0 where no file of
     pretrained vectors is named.
+    After the array, where NumPy does not look, stands the SHA-256 of all that comes before it.
 """
 
 from pathlib import Path
@@ -11,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.errors import InputError
-from pipeline.files import written_whole
+from pipeline.files import sha256_of, written_whole
 
 Matrix = npt.NDArray[np.float32]  # (v, e)
 
+DIGEST = 32  # bytes
 AGAIN = "Run `dvc repro vocabulary` again"
 
 
@@ -22,6 +24,9 @@ def write_embeddings(path: Path, matrix: Matrix) -> None:
     """Write the contract named in this module's head."""
     with written_whole(path) as temporary:
         np.save(temporary, np.ascontiguousarray(matrix, np.float32), allow_pickle=False)
+        digest = bytes.fromhex(sha256_of(temporary))
+        with temporary.open("ab") as stream:
+            stream.write(digest)
 
 
 def load_embeddings(path: Path, vocabulary_size: int, width: int) -> Matrix | None:
@@ -60,6 +65,12 @@ def load_embeddings(path: Path, vocabulary_size: int, width: int) -> Matrix | No
 def _read(path: Path) -> Matrix:
     """Read an array of NumPy, without pickles, and never more than the file has."""
     try:
+        length = path.stat().st_size - DIGEST
+        with path.open("rb") as stream:
+            stream.seek(max(0, length))
+            written = stream.read().hex()
+        if written != sha256_of(path, 0, max(0, length)):
+            raise ValueError("bytes that are not those that were written: the file is damaged")
         return np.array(np.load(path, mmap_mode="r", allow_pickle=False))
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file. Run `dvc repro vocabulary`") from error

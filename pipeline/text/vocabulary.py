@@ -4,6 +4,7 @@ vocabulary.json
     words   the four marks, then words by falling count, ties by spelling; a word's place is its id
     counts  of each word in the training captions; of the marks: 0, captions, captions, and how
             many words fell below the threshold
+    sha256  of the two, so that a flipped byte is noticed; vocabularies of old bundles have none
 """
 
 import json
@@ -13,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 
 from pipeline.errors import InputError
-from pipeline.files import write_json
+from pipeline.files import unsealed, write_sealed
 from pipeline.text.marks import END, MARKS, PAD, START, UNKNOWN
 from pipeline.text.nltk_parts import FreqDist
 
@@ -80,7 +81,7 @@ class Vocabulary:
 
     def write(self, path: Path) -> None:
         """Write the contract named in this module's head."""
-        write_json(path, {"words": self.words, "counts": self.counts})
+        write_sealed(path, {"words": self.words, "counts": self.counts})
 
     @classmethod
     def read(cls, path: Path) -> "Vocabulary":
@@ -90,7 +91,9 @@ class Vocabulary:
             InputError: the file is absent or is not a vocabulary.
         """
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = json.loads(unsealed(path.read_bytes()))
+            if unknown := set(content) - {"words", "counts"}:
+                raise ValueError(f"besides these {', '.join(sorted(unknown))}")
             words, counts = tuple(content["words"]), tuple(content["counts"])
         except FileNotFoundError as error:
             raise InputError(f"{path}: no such file. Run `dvc repro vocabulary`") from error

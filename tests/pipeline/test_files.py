@@ -1,12 +1,18 @@
 """Files are whole or not there, and equal content is equal bytes."""
 
 import hashlib
+import itertools
 import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pipeline import files
 from pipeline.files import (
     folder_written_whole,
+    restore_folder,
     sha256_of,
     write_json,
     write_json_lines,
@@ -79,6 +85,88 @@ def test_what_a_killed_process_of_the_same_number_left_is_no_hindrance(tmp_path)
     with folder_written_whole(tmp_path / "set") as new:
         (new / "new").touch()
     assert [file.name for file in (tmp_path / "set").iterdir()] == ["new"]
+
+
+def in_a_process(work: Callable[[], None]) -> int:
+    """Do something in a process of its own; return its number, without waiting for it."""
+    number = os.fork()
+    if number == 0:
+        code = 1
+        try:
+            files._clean_once.cache_clear()  # as in a process that was not forked
+            work()
+            code = 0
+        finally:
+            os._exit(code)
+    return number
+
+
+def ended(process: int) -> int:
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
+def write_both(folder: Path, text: str) -> None:
+    with folder_written_whole(folder) as new:
+        (new / "a").write_text(text)
+        (new / "b").write_text(text)
+    write_text(folder.with_name("note.txt"), text)
+
+
+def die_at(step: int) -> None:
+    """Have this process end, as if killed, before it changes the disk for the n-th time."""
+    left = itertools.count(step, -1)
+
+    def dying(call: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*arguments: Any, **options: Any) -> Any:
+            if next(left) == 0:
+                os._exit(9)
+            return call(*arguments, **options)
+
+        return counted
+
+    for name in ("mkdir", "rename", "replace", "write_text", "unlink"):
+        setattr(Path, name, dying(getattr(Path, name)))
+    for name in ("unlink", "rmdir"):  # shutil.rmtree uses these
+        setattr(os, name, dying(getattr(os, name)))
+
+
+def test_whatever_step_it_is_killed_at_the_old_or_the_new_is_there_whole(tmp_path):
+    """And who comes next finds it, and removes what the killed one has left."""
+    folder = tmp_path / "set"
+
+    def killed(step: int) -> None:
+        die_at(step)
+        write_both(folder, "new")
+
+    for step in range(100):
+        write_both(folder, "old")
+        code = ended(in_a_process(lambda: killed(step)))  # noqa: B023 - done before the next
+        restore_folder(folder)
+        texts = {path.name: path.read_text() for path in folder.iterdir()}
+        assert texts in ({"a": "old", "b": "old"}, {"a": "new", "b": "new"}), step
+        assert (tmp_path / "note.txt").read_text() in ("old", "new")
+        assert ended(in_a_process(lambda: write_both(folder, "next"))) == 0
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["note.txt", "set"], step
+        assert {path.read_text() for path in folder.iterdir()} == {"next"}
+        if code == 0:
+            break
+        assert code == 9
+    assert step > 8
+
+
+def test_two_processes_may_write_the_same_folder_at_once(tmp_path):
+    """The last one wins; none fails, and what is there is always of one of them."""
+    folder = tmp_path / "set"
+
+    def write_often(text: str) -> None:
+        for _ in range(100):
+            write_both(folder, text)
+
+    both = [in_a_process(lambda text=text: write_often(text)) for text in ("one", "other")]
+    assert [ended(process) for process in both] == [0, 0]
+    texts = [path.read_text() for path in sorted(folder.iterdir())]
+    assert texts in (["one"] * 2, ["other"] * 2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["note.txt", "set"]
 
 
 def test_json_is_the_same_whatever_the_order_of_its_keys(tmp_path):

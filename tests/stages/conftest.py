@@ -173,6 +173,12 @@ def make_tiny() -> Callable[[Path, dict[str, int]], Tiny]:
 
 
 @pytest.fixture(scope="session")
+def tiny_settings() -> dict[str, dict[str, Any]]:
+    """The settings that `Tiny.run` takes."""
+    return SETTINGS
+
+
+@pytest.fixture(scope="session")
 def command() -> Callable[..., Result]:
     return run
 

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from pipeline.files import unsealed, write_sealed
 from pipeline.images.decode import read_square
 from pipeline.images.encoder import Encoder
 from pipeline.images.shards import read_manifest, read_shards
@@ -110,8 +111,8 @@ def test_a_missing_encoder_is_one_line(tiny, one_line, tmp_path):
 
 def test_files_of_two_encoders_are_one_line(featured, one_line, tmp_path):
     folder = shutil.copytree(featured.data / "encoder", tmp_path / "encoder")
-    spec = json.loads((folder / "encoder.json").read_text())
-    (folder / "encoder.json").write_text(json.dumps({**spec, "fingerprint": "0" * 64}))
+    spec = json.loads(unsealed((folder / "encoder.json").read_bytes()))
+    write_sealed(folder / "encoder.json", {**spec, "fingerprint": "0" * 64})
     result = featured.run("features", featured.raw, featured.images, folder, tmp_path / "out")
     assert "do not belong together" in one_line(result)
 

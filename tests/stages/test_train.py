@@ -11,8 +11,10 @@ import pytest
 from pipeline.captioner import bundle
 from pipeline.captioner.captioner import SearchSettings
 from pipeline.errors import InputError
+from pipeline.files import unsealed, write_sealed
 from pipeline.images.encoder import Encoder
 from pipeline.images.shards import open_shards, read_manifest
+from pipeline.text.embeddings import write_embeddings
 from stages.train import KEPT
 from tests.stages.conftest import SETTINGS
 
@@ -134,8 +136,8 @@ def test_wrong_settings_are_one_line(featured, train_inputs, one_line, tmp_path,
 def test_features_of_another_encoder_are_one_line(featured, train_inputs, one_line, tmp_path):
     images, captions, words, vectors, encoder, features = train_inputs
     other = shutil.copytree(encoder, tmp_path / "encoder")
-    spec = json.loads((other / "encoder.json").read_text())
-    (other / "encoder.json").write_text(json.dumps({**spec, "fingerprint": "0" * 64}))
+    spec = json.loads(unsealed((other / "encoder.json").read_bytes()))
+    write_sealed(other / "encoder.json", {**spec, "fingerprint": "0" * 64})
     out = tmp_path / "out"
     result = featured.run("train", images, captions, words, vectors, other, features, out)
     assert "expected features of the encoder 000000000000" in one_line(result)
@@ -204,7 +206,7 @@ def test_pretrained_word_vectors_are_begun_with_and_part_of_what_names_a_trainin
     outputs = {}
     for seed in (1, 2):
         vectors = tmp_path / f"{seed}.npy"
-        np.save(vectors, np.random.default_rng(seed).normal(size=(15, 6)).astype("float32"))
+        write_embeddings(vectors, np.random.default_rng(seed).normal(size=(15, 6)))
         inputs = *others, vectors, encoder, features
         for kind in ("frozen", "trained"):
             out = tmp_path / f"{kind}-{seed}"
@@ -216,7 +218,7 @@ def test_pretrained_word_vectors_are_begun_with_and_part_of_what_names_a_trainin
             outputs[kind, seed] = found
     assert not np.allclose(outputs["trained", 1], outputs["trained", 2], atol=0.5)
     wide = tmp_path / "wide.npy"
-    np.save(wide, np.zeros((15, 7), "float32"))
+    write_embeddings(wide, np.zeros((15, 7)))
     inputs = *others, wide, encoder, features
     result = featured.run("train", *inputs, tmp_path / "out", word_vectors="frozen")
     assert "train.embedding = 6" in one_line(result)
@@ -242,7 +244,7 @@ def test_a_killed_training_does_not_continue_with_other_word_vectors(
     *others, _, encoder, features = train_inputs
     for seed in (1, 2, 1):
         vectors = tmp_path / "vectors.npy"
-        np.save(vectors, np.random.default_rng(seed).normal(size=(15, 6)).astype("float32"))
+        write_embeddings(vectors, np.random.default_rng(seed).normal(size=(15, 6)))
         inputs = *others, vectors, encoder, features
         featured.run("train", *inputs, tmp_path / "out", word_vectors="trained")
     assert folders[0] == folders[2] != folders[1]

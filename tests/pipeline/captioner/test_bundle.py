@@ -12,8 +12,10 @@ from pipeline.captioner import bundle
 from pipeline.captioner.captioner import Captioner, SearchSettings
 from pipeline.captioner.decoders.find import DECODERS, build
 from pipeline.errors import InputError
+from pipeline.files import unsealed, write_sealed
 from pipeline.images.decode import read_square
 from pipeline.images.encoder import Encoder
+from pipeline.text.vocabulary import Vocabulary
 
 FIRST = Path(__file__).parents[2] / "fixtures" / "bundle-v1"
 SEARCH = SearchSettings.plain(beam_width=2, length_penalty=0.9, max_words=5)
@@ -129,7 +131,7 @@ def test_a_flipped_byte_is_found_and_its_file_named(copy, name):
 
 def described(folder: Path, **changes: object) -> Path:
     path = folder / "bundle.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    write_sealed(path, {**json.loads(unsealed(path.read_bytes())), **changes})
     return folder
 
 
@@ -197,3 +199,51 @@ def test_a_decoder_with_all_there_is_comes_back(vocabulary, train_settings, part
         np.testing.assert_array_equal(one, other)
     for name in ("tie_weights", "layer_norm", "variational_dropout"):
         assert getattr(loaded.settings, name)
+
+
+@pytest.mark.parametrize("moment", ["description", "vocabulary", "weights"])
+def test_a_bundle_that_is_replaced_while_it_is_read_is_never_mixed(
+    decoder, parts, tmp_path, monkeypatch, moment
+):
+    """A training ends while `caption` begins: it is all of the old one or all of the new one."""
+    folder = save(tmp_path / "bundle", decoder, parts)
+    words = Vocabulary.read(parts / "vocabulary.json")
+    other = build(decoder.settings, decoder.vocabulary_size, decoder.feature_shape)
+    other.set_weights([-weight for weight in decoder.get_weights()])
+    changed = Path(shutil.copytree(parts, tmp_path / "parts"))
+    new_words = (*words.words[:-1], "new")
+    Vocabulary(new_words, words.counts).write(changed / "vocabulary.json")
+    left = [1]
+
+    def after(call):
+        def replaced(*arguments, **options):
+            found = call(*arguments, **options)
+            if left:
+                left.pop()
+                save(folder, other, changed)
+            return found
+
+        return replaced
+
+    where = {
+        "description": (bundle, "read_description"),
+        "vocabulary": (bundle.Vocabulary, "read"),
+        "weights": (bundle.weights, "check"),
+    }
+    monkeypatch.setattr(*where[moment], after(getattr(*where[moment])))
+    captioner = bundle.load_captioner(folder)
+    assert not left
+    assert captioner.vocabulary.words == new_words
+    for own, expected in zip(captioner.decoder.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(own, expected)
+
+
+def test_a_bundle_that_never_stays_is_refused(copy, monkeypatch):
+    def changing(_):
+        described(copy, encoder=f"{len(read_again):064x}")
+        read_again.append(1)
+
+    read_again: list[int] = []
+    with pytest.raises(InputError, match="expected a bundle that stays while it is read"):
+        bundle.steadily(copy, lambda: changing(copy))
+    assert len(read_again) == bundle.ATTEMPTS

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import InputError
+from pipeline.files import unsealed, write_sealed
 from pipeline.images.encoder import Encoder, fingerprint, load_weights
 from pipeline.images.networks import NETWORKS
 from pipeline.images.spec import SPEC, WEIGHTS, read_spec
@@ -109,8 +110,8 @@ def test_weights_of_another_training_are_refused(copy):
     [{"side": 64}, {"network": "VGG16"}, {"features": 7}, {"network": "MobileNetV2"}],
 )
 def test_another_description_is_refused(copy, changes):
-    spec = json.loads((copy / SPEC).read_text())
-    (copy / SPEC).write_text(json.dumps({**spec, **changes}))
+    spec = json.loads(unsealed((copy / SPEC).read_bytes()))
+    write_sealed(copy / SPEC, {**spec, **changes})
     with pytest.raises(InputError) as caught:
         Encoder.load(copy)
     assert "\n" not in str(caught.value)

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import InputError
+from pipeline.files import unsealed, write_sealed
 from pipeline.images.shards import (
     MANIFEST,
     open_shards,
@@ -223,6 +224,7 @@ def test_the_manifest_is_readable_json(tmp_path):
     write(tmp_path / "set", some_rows(5))
     read = json.loads((tmp_path / "set" / MANIFEST).read_text())
     shards = read.pop("shards")
+    assert len(read.pop("sha256")) == 64
     assert read == {
         "dtype": "float32",
         "encoder": ENCODER,
@@ -294,9 +296,9 @@ def test_another_layout_of_parquet_is_told(tmp_path):
     write(tmp_path / "set", some_rows(4), rows_per_shard=4)
     [path] = (tmp_path / "set").glob("*.parquet")
     pq.write_table(pq.read_table(path), path, compression="zstd")
-    manifest = json.loads((tmp_path / "set" / MANIFEST).read_text())
+    manifest = json.loads(unsealed((tmp_path / "set" / MANIFEST).read_bytes()))
     manifest["shards"][0]["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
-    (tmp_path / "set" / MANIFEST).write_text(json.dumps(manifest))
+    write_sealed(tmp_path / "set" / MANIFEST, manifest)
     with pytest.raises(InputError, match="another layout of Parquet"):
         open_shards(tmp_path / "set", ENCODER)
 

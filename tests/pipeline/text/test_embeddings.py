@@ -1,5 +1,7 @@
 """embeddings.npy: there and back, and what does not fit."""
 
+import hashlib
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -42,6 +44,7 @@ def test_without_pretrained_vectors_there_are_none(tmp_path):
 def test_what_does_not_fit_is_one_line(tmp_path, matrix, message):
     path = tmp_path / "embeddings.npy"
     np.save(path, matrix, allow_pickle=True)
+    path.write_bytes(path.read_bytes() + hashlib.sha256(path.read_bytes()).digest())
     with pytest.raises(InputError, match=message) as caught:
         load_embeddings(path, 5, 3)
     assert "\n" not in str(caught.value)
@@ -57,6 +60,7 @@ def test_a_file_that_claims_more_than_it_has_takes_no_memory(tmp_path):
     np.save(path, MATRIX)
     path.write_bytes(path.read_bytes().replace(b"(5, 3), }" + b" " * 12, b"(999999999999, 3), } "))
     assert b"999999999999" in path.read_bytes()
+    path.write_bytes(path.read_bytes() + hashlib.sha256(path.read_bytes()).digest())
     with pytest.raises(InputError):
         load_embeddings(path, 999_999_999_999, 3)
 

@@ -1,7 +1,9 @@
 """Captions by the split of their picture."""
 
 import pyarrow as pa
+import pytest
 
+from pipeline.errors import InputError
 from pipeline.tables import CLEAN_CAPTIONS, IMAGES
 from pipeline.text.tokens import tokens_by_split
 
@@ -20,3 +22,15 @@ def test_captions_follow_their_picture_in_the_order_of_the_table():
         pa.Table.from_pylist(captions, schema=CLEAN_CAPTIONS),
     )
     assert found == {"train": [["2"], ["3"], ["4"]], "val": [], "test": [["1"]]}
+
+
+@pytest.mark.parametrize(
+    ("image_id", "split", "told"),
+    [("c", "train", "a caption of 'd', in no split"), ("d", "odd", "a caption of 'd', in odd")],
+)
+def test_captions_of_unknown_pictures_are_one_line(image_id, split, told):
+    images = pa.table({"image_id": [image_id], "split": [split]})
+    captions = pa.table({"image_id": ["d"], "tokens": [["a", "dog"]]})
+    with pytest.raises(InputError, match=told) as caught:
+        tokens_by_split(images, captions)
+    assert "\n" not in str(caught.value)
