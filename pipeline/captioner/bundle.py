@@ -14,12 +14,11 @@ import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.captioner.captioner import Captioner
-from pipeline.captioner.decoders.base import PLAIN, Decoder, DecoderSettings
+from pipeline.captioner.decoders.base import SINCE, Decoder, DecoderSettings
 from pipeline.captioner.decoders.ensemble import Ensemble
 from pipeline.captioner.decoders.find import build
 from pipeline.errors import InputError
@@ -28,10 +27,8 @@ from pipeline.images.spec import SPEC
 from pipeline.images.spec import WEIGHTS as ENCODER_WEIGHTS
 from pipeline.text.vocabulary import Vocabulary
 
-VERSION = 2
+VERSION = 3
 MOST_MEMBERS = 100
-# What older versions did not say yet: settings of the decoder, with what they all did.
-SINCE: dict[int, dict[str, Any]] = {2: PLAIN}
 DESCRIPTION, WORDS, ENCODER = "bundle.json", "vocabulary.json", "encoder"
 
 

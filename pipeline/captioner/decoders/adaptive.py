@@ -37,10 +37,11 @@ class Adaptive(GridDecoder):
         self.from_hidden = self.recurrent("lstm_hidden")
         self.word_gate = keras.layers.Dense(units, name="sentinel_word")
         self.hidden_gate = keras.layers.Dense(units, use_bias=False, name="sentinel_hidden")
-        self.sentinel_key = keras.layers.Dense(self.attention_width(), name="sentinel_key")
+        width = self.settings.attention_width or self.usual_width()
+        self.sentinel_key = keras.layers.Dense(width, name="sentinel_key")
 
-    def attention_width(self) -> int:
-        """See `GridDecoder.attention_width`: the paper's, who take the number of places."""
+    def usual_width(self) -> int:
+        """See `GridDecoder.usual_width`: the paper's, who take the number of places."""
         return 49
 
     def attend_all(

@@ -46,6 +46,7 @@ class DecoderSettings(Settings):
     tie_weights: bool  # score words by their own vectors
     layer_norm: bool  # normalise what the LSTM reads and what words are scored from
     variational_dropout: bool  # drop the same values at every word of a caption
+    attention_width: int | None = Field(ge=1)  # a query and a place are compared in; None: its own
 
     @classmethod
     def plain(cls, **shape: Any) -> Self:
@@ -53,7 +54,11 @@ class DecoderSettings(Settings):
         return cls(**{**PLAIN, **shape})
 
 
-PLAIN = {"tie_weights": False, "layer_norm": False, "variational_dropout": False}
+SINCE: dict[int, dict[str, Any]] = {  # version of a bundle -> what it says first, and what is off
+    2: {"tie_weights": False, "layer_norm": False, "variational_dropout": False},
+    3: {"attention_width": None},
+}
+PLAIN: dict[str, Any] = SINCE[2] | SINCE[3]
 
 
 class TiedScores(keras.layers.Layer):

@@ -55,13 +55,13 @@ class GridDecoder(Decoder):
             axis=(1, 2), center=False, scale=False, name="grid_normalised"
         )
         self.to_places = keras.layers.Dense(self.settings.units, activation="relu", name="places")
-        width = self.attention_width()
+        width = self.settings.attention_width or self.usual_width()
         self.to_keys = keras.layers.Dense(width, name="keys")
         self.to_query = self.inner("query", self.settings.units, width, use_bias=False)
         self.to_weight = self.inner("weight", width, 1, use_bias=False)
 
-    def attention_width(self) -> int:
-        """Tell the width in which queries and places are compared, a."""
+    def usual_width(self) -> int:
+        """Tell the width in which queries and places are compared where none is set, a."""
         return self.settings.units
 
     def inner(self, name: str, width: int, units: int, **options: Any) -> keras.layers.Dense:

@@ -247,6 +247,17 @@ def test_weights_of_the_places_add_up_to_one_at_every_word(decoder, shape):
 
 
 @attending
+def test_places_are_compared_in_the_width_that_is_asked_for(name, shape):
+    """As the decoder would by itself: 49 of `adaptive`, the units of the others."""
+    for asked, width in ((3, 3), (None, 49 if name == "adaptive" else 8)):
+        decoder = made(name, shape, attention_width=asked)
+        assert decoder.to_query.kernel.shape == (8, width)
+        assert decoder.to_keys.kernel.shape == (8, width)
+        _, weights = decoder.attend_all(inputs(shape))
+        np.testing.assert_allclose(numbers(weights).sum(axis=-1), 1, atol=1e-5)
+
+
+@attending
 def test_weights_agree_word_by_word(decoder, shape):
     features, tokens = inputs(shape)
     _, at_once = decoder.attend_all((features, tokens))
@@ -301,7 +312,7 @@ def test_the_sentinel_shuts_the_picture_out_where_its_weight_is_one():
     keras.utils.set_random_seed(1)
     decoder = build(settings("adaptive"), WORDS, GRID)
     features, tokens = inputs(GRID)
-    width = decoder.attention_width()
+    width = decoder.usual_width()
     decoder.to_weight.kernel.assign(np.full((width, 1), 10.0))
     decoder.to_query.kernel.assign(np.zeros((8, width)))
     decoder.to_keys.kernel.assign(np.zeros((8, width)))
