@@ -12,6 +12,10 @@ count.
 `share_of_peak` is the rate of a training's matrix products over that of one large product, measured
 in the same run: what is not a matrix product (sorting, reading, dropout, softmax, Adam) is lost,
 and so is what smaller products run slower. It is told for bfloat16 too where the CPU has it.
+
+The decoders of grids (7 x 7 places of 1,280 features) train on captions of the same lengths, fewer
+of them, as a step of theirs has two to three times the arithmetic: the projection of the grid's
+places alone has half of all that `inject` does.
 """
 
 from collections.abc import Callable
@@ -23,7 +27,7 @@ import numpy as np
 
 from benchmarks.timing import in_turn, ratios, spread
 from pipeline import backend
-from pipeline.captioner.batches import Batches, Captions, pad, shift
+from pipeline.captioner.batches import Batch, Batches, Captions, pad, shift
 from pipeline.captioner.decoders.base import DecoderSettings, Tensor
 from pipeline.captioner.decoders.find import build
 
@@ -34,6 +38,7 @@ LENGTHS = {  # words of Flickr8k's 25,000 training captions, punctuation left ou
     23: 60, 24: 38, 25: 26, 26: 18, 27: 8, 28: 7, 29: 8, 30: 4,
 }  # fmt: skip
 SIDE, PRODUCTS = 2048, 12  # of the product that stands for the peak, and how many are timed at once
+GRID, GRID_CAPTIONS, NARROW = (7, 7, FEATURES), 1024, 128  # NARROW: `attention_width`
 EXPANDED = 20  # batches of the expanded way that are timed: a whole epoch of it takes minutes
 SHAPE = DecoderSettings.plain(decoder="inject", units=512, embedding=300, dropout=0.5)
 
@@ -82,6 +87,10 @@ def measure() -> dict[str, Any]:
         half = _compiled(build(SHAPE, WORDS, (FEATURES,), "mixed_bfloat16"))
         functions["bfloat16"] = lambda: [half.train_on_batch(*batch) for batch in ours]
         functions["peak_bfloat16"] = _products("bfloat16")
+    grids = list(_grids(rng))
+    grid_words = sum(float(weights.sum()) for _, _, weights in grids)
+    for name, width in GRID_DECODERS.items():
+        functions[name] = _steps(_compiled(_build_grid(name, width)), grids)
     in_turn(functions, 1)  # compiled, and warm
     times = in_turn(functions, ROUNDS)
     whole = [value * words / (EXPANDED * BATCH) for value in times["expanded"]]
@@ -93,6 +102,8 @@ def measure() -> dict[str, Any]:
         "peak_gflops": spread([_PRODUCT_FLOPS / value / 1e9 for value in times["peak"]]),
         "share_of_peak": _share(work, times["bucketed"], times["peak"]),
     }
+    for name in GRID_DECODERS:
+        results[f"{name}_words_per_second"] = spread([grid_words / value for value in times[name]])
     if "bfloat16" in times:
         results["times_float32"] = ratios(times["bucketed"], times["bfloat16"])
         results["share_of_peak_bfloat16"] = _share(work, times["bfloat16"], times["peak_bfloat16"])
@@ -113,6 +124,30 @@ def flops(captions: int, words: int) -> int:
     picture = 2 * FEATURES * units  # to the hidden and to the cell state
     word = (width + units) * 4 * units + units * WORDS  # the LSTM's gates, and the scores
     return 3 * 2 * captions * (picture + words * word)
+
+
+GRID_DECODERS = {  # as they are by themselves, and narrow -> width of the attention
+    "adaptive": None, "attention": None, "top_down": None,
+    "attention_narrow": NARROW, "top_down_narrow": NARROW,
+}  # fmt: skip
+
+
+def _build_grid(name: str, width: int | None) -> keras.Model:
+    changes = {"decoder": name.removesuffix("_narrow"), "attention_width": width}
+    return build(SHAPE.model_copy(update=changes), WORDS, GRID)
+
+
+def _grids(rng: np.random.Generator) -> Batches:
+    """Make batches of captions with grids, of lengths as above."""
+    lengths = rng.permutation(_quantiles(GRID_CAPTIONS))
+    tokens = [[1, *rng.integers(4, WORDS, length), 2] for length in lengths]
+    features = np.abs(rng.normal(size=(GRID_CAPTIONS // 5, *GRID))).astype("float16")
+    pictures = np.arange(GRID_CAPTIONS) % len(features)
+    return Batches(Captions(pictures, tokens), features, BATCH, seed=1)
+
+
+def _steps(model: keras.Model, batches: list[Batch]) -> Callable[[], Any]:
+    return lambda: [model.train_on_batch(*batch) for batch in batches]
 
 
 _PRODUCT_FLOPS = PRODUCTS * 2 * SIDE**3

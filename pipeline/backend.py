@@ -7,12 +7,18 @@ import keras
 import numpy as np
 
 
+def has_gpu() -> bool:
+    """Whether Keras's backend computes on a GPU."""
+    # All are listed, as JAX raises an error where there is none of the kind that is asked for.
+    return any(name.startswith(("gpu", "cuda")) for name in keras.distribution.list_devices())
+
+
 def jit() -> str | bool:
     """Whether to compile with XLA: on a GPU, and always under JAX.
 
     On a CPU, TensorFlow's XLA makes convolutions more than ten times slower than its own kernels.
     """
-    if keras.backend.backend() == "tensorflow" and not keras.distribution.list_devices("gpu"):
+    if keras.backend.backend() == "tensorflow" and not has_gpu():
         return False
     return "auto"
 

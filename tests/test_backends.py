@@ -42,6 +42,7 @@ tokens = np.array([[1, 4, 5, 6], [1, 6, 6, 9]], "int32")
 
 OFF = dict(
     word_vectors="random", tie_weights=False, layer_norm=False, variational_dropout=False,
+    attention_width=None,
     accumulate=1, schedule="cosine", plateau=1, label_smoothing=0.0, scheduled_sampling=0.0,
     attention_penalty=0.0, ema=0.0, precision="float32",
 )

@@ -15,14 +15,14 @@ import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline import weights
 from pipeline.captioner.bundle_zip import DESCRIPTION
 from pipeline.captioner.captioner import Captioner
-from pipeline.captioner.decoders.base import PLAIN, Decoder, DecoderSettings
+from pipeline.captioner.decoders.base import SINCE, Decoder, DecoderSettings
 from pipeline.captioner.decoders.ensemble import Ensemble
 from pipeline.captioner.decoders.find import build
 from pipeline.errors import InputError
@@ -31,12 +31,10 @@ from pipeline.images.spec import SPEC
 from pipeline.images.spec import WEIGHTS as ENCODER_WEIGHTS
 from pipeline.text.vocabulary import Vocabulary
 
-VERSION = 2
+VERSION = 3
 MOST_MEMBERS = 100
 ATTEMPTS = 3  # to read a bundle that others write
 Read = TypeVar("Read")
-# What older versions did not say yet: settings of the decoder, with what they all did.
-SINCE: dict[int, dict[str, Any]] = {2: PLAIN}
 WORDS, ENCODER = "vocabulary.json", "encoder"
 
 

@@ -59,7 +59,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "max_words": 8,
         "seeds": [1],
         "word_vectors": "random", "tie_weights": False, "layer_norm": False,
-        "variational_dropout": False, "accumulate": 1, "schedule": "cosine", "plateau": 1,
+        "variational_dropout": False, "attention_width": None, "accumulate": 1,
+        "schedule": "cosine", "plateau": 1,
         "label_smoothing": 0.0, "scheduled_sampling": 0.0, "attention_penalty": 0.0, "ema": 0.0,
         "precision": "float32",
         "self_critical": {

@@ -17,8 +17,9 @@ from pipeline.captioner.decoders.grid import (
     by_caption,
     by_picture,
     lstm,
-    over_words,
+    remembering,
 )
+from pipeline.captioner.decoders.recurrence import lstm_words
 
 
 class Adaptive(GridDecoder):
@@ -36,10 +37,11 @@ class Adaptive(GridDecoder):
         self.from_hidden = self.recurrent("lstm_hidden")
         self.word_gate = keras.layers.Dense(units, name="sentinel_word")
         self.hidden_gate = keras.layers.Dense(units, use_bias=False, name="sentinel_hidden")
-        self.sentinel_key = keras.layers.Dense(self.attention_width(), name="sentinel_key")
+        width = self.settings.attention_width or self.usual_width()
+        self.sentinel_key = keras.layers.Dense(width, name="sentinel_key")
 
-    def attention_width(self) -> int:
-        """See `GridDecoder.attention_width`: the paper's, who take the number of places."""
+    def usual_width(self) -> int:
+        """See `GridDecoder.usual_width`: the paper's, who take the number of places."""
         return 49
 
     def attend_all(
@@ -49,11 +51,12 @@ class Adaptive(GridDecoder):
         features, tokens = inputs
         hidden, cell, picture = self.start(features)
         words = self.read_words(tokens, training)  # (b, t) -> (b, t, e)
-        picture = ops.broadcast_to(picture[:, None], ops.shape(words))  # (b, t, e)
-        read = ops.concatenate([words, picture], axis=-1)  # (b, t, 2e)
-        after, cells = over_words(self._advance, (hidden, cell), self.from_word(read))
+        gates = self._read(self.from_word, words, picture)  # (b, t, 4d)
+        gates = gates + remembering(self.settings.units)
+        after, cells = lstm_words(gates, self.from_hidden.kernel, hidden, cell)
         before = ops.concatenate([hidden[:, None], after[:, :-1]], axis=1)  # (b, t, d)
-        sentinel = self._sentinel(read, before, cells)  # (b, t, d)
+        opened = self._read(self.word_gate, words, picture) + self.hidden_gate(before)
+        sentinel = ops.sigmoid(opened) * ops.tanh(cells)  # (b, t, d), see `_sentinel`
         seen = self._look(after, sentinel, self.remember(features, training))
         return seen.context + after, seen.weights
 
@@ -79,6 +82,23 @@ class Adaptive(GridDecoder):
         """Read a word's gates (b, 4d): the new hidden and cell state."""
         hidden, cell = state
         return lstm(word + self.from_hidden(hidden), cell)
+
+    def _read(self, layer: keras.layers.Dense, words: Tensor, picture: Tensor) -> Tensor:
+        """A layer of each word beside the picture, which is read once and not at each word.
+
+        Args:
+            layer: (..., 2e) -> (..., n).
+            words: (b, t, e).
+            picture: (b, e).
+
+        Returns:
+            (b, t, n).
+        """
+        if not layer.built:
+            layer.build((None, 2 * self.settings.embedding))
+        of_word, of_picture = ops.split(ops.cast(layer.kernel, words.dtype), 2, axis=0)
+        seen = ops.matmul(picture, of_picture) + ops.cast(layer.bias, words.dtype)  # (b, n)
+        return ops.matmul(words, of_word) + seen[:, None]
 
     def _sentinel(self, read: Tensor, before: Tensor, cell: Tensor) -> Tensor:
         """Equations 9 and 10: what the LSTM remembers, as far as its gate lets it out."""

@@ -21,10 +21,12 @@ import numpy as np
 from keras import ops
 from pydantic import Field
 
+from pipeline.backend import has_gpu
+from pipeline.captioner.decoders.recurrence import Tensor as Tensor
+from pipeline.captioner.decoders.recurrence import lstm_words
 from pipeline.params import Settings
 from pipeline.text.marks import PAD, START, UNKNOWN
 
-Tensor = Any  # a tensor of the Keras backend in use
 State = tuple[Tensor, ...]  # each (b, ...): search picks rows from all of them alike
 Memory = tuple[Tensor, ...]  # each (b, ...), one row a picture
 
@@ -44,6 +46,7 @@ class DecoderSettings(Settings):
     tie_weights: bool  # score words by their own vectors
     layer_norm: bool  # normalise what the LSTM reads and what words are scored from
     variational_dropout: bool  # drop the same values at every word of a caption
+    attention_width: int | None = Field(ge=1)  # a query and a place are compared in; None: its own
 
     @classmethod
     def plain(cls, **shape: Any) -> Self:
@@ -51,7 +54,11 @@ class DecoderSettings(Settings):
         return cls(**{**PLAIN, **shape})
 
 
-PLAIN = {"tie_weights": False, "layer_norm": False, "variational_dropout": False}
+SINCE: dict[int, dict[str, Any]] = {  # version of a bundle -> what it says first, and what is off
+    2: {"tie_weights": False, "layer_norm": False, "variational_dropout": False},
+    3: {"attention_width": None},
+}
+PLAIN: dict[str, Any] = SINCE[2] | SINCE[3]
 
 
 class TiedScores(keras.layers.Layer):
@@ -184,6 +191,31 @@ class Decoder(keras.Model):
         if self.settings.layer_norm:
             words = self.normalise_words(words)
         return self.drop_over_words(words, training) if training else words
+
+    def read_all(self, words: Tensor, state: State | None = None) -> Tensor:
+        """Run the LSTM over whole captions, by the fastest kernel that there is.
+
+        Keras has cuDNN's on a GPU; elsewhere its loop multiplies the words, and for the gradients
+        of the weights, one word at a time.
+
+        Args:
+            words: what it reads, (b, t, n).
+            state: hidden and cell state before the first, (b, d) each; none: zeros.
+
+        Returns:
+            Its hidden state after each word, (b, t, d).
+        """
+        if has_gpu():
+            return self.lstm(words, initial_state=list(state) if state else None)[0]
+        if not self.lstm.built:
+            self.lstm.build((None, None, words.shape[-1]))
+        if state is None:
+            nothing = ops.zeros((ops.shape(words)[0], self.settings.units), words.dtype)
+            state = nothing, nothing
+        cell = self.lstm.cell
+        gates = ops.matmul(words, ops.cast(cell.kernel, words.dtype))  # (b, t, 4d)
+        gates = gates + ops.cast(cell.bias, words.dtype)
+        return lstm_words(gates, cell.recurrent_kernel, *state)[0]
 
     def drop_over_words(self, values: Tensor, training: bool) -> Tensor:
         """Drop values of (b, t, n) in training: other ones at every word, or the same at all."""

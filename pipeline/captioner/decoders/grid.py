@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 from keras import ops
 
 from pipeline.captioner.decoders.base import Decoder, Memory, State, Tensor
@@ -54,13 +55,13 @@ class GridDecoder(Decoder):
             axis=(1, 2), center=False, scale=False, name="grid_normalised"
         )
         self.to_places = keras.layers.Dense(self.settings.units, activation="relu", name="places")
-        width = self.attention_width()
+        width = self.settings.attention_width or self.usual_width()
         self.to_keys = keras.layers.Dense(width, name="keys")
         self.to_query = self.inner("query", self.settings.units, width, use_bias=False)
         self.to_weight = self.inner("weight", width, 1, use_bias=False)
 
-    def attention_width(self) -> int:
-        """Tell the width in which queries and places are compared, a."""
+    def usual_width(self) -> int:
+        """Tell the width in which queries and places are compared where none is set, a."""
         return self.settings.units
 
     def inner(self, name: str, width: int, units: int, **options: Any) -> keras.layers.Dense:
@@ -131,8 +132,9 @@ class GridDecoder(Decoder):
 
     def logits(self, query: Tensor, keys: Tensor) -> Tensor:
         """Compare each query with each place: (b, q, a), (b, p, a) -> (b, q, p)."""
-        compared = ops.tanh(query[:, :, None] + keys[:, None])  # (b, q, p, a)
-        return self.to_weight(compared)[..., 0]
+        # Not by indexing with None and 0: the gradient of that copies all of it into zeros.
+        compared = ops.tanh(ops.expand_dims(query, 2) + ops.expand_dims(keys, 1))  # (b, q, p, a)
+        return ops.squeeze(self.to_weight(compared), -1)
 
     def look_each(self, query: Tensor, memory: Memory) -> Seen:
         """Look for captions side by side, k a picture: query (b * k, d), as is what is seen."""
@@ -155,6 +157,11 @@ def lstm(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
     enter, forget, new, leave = ops.split(gates, 4, axis=-1)
     cell = ops.sigmoid(forget + 1.0) * cell + ops.sigmoid(enter) * ops.tanh(new)
     return ops.sigmoid(leave) * ops.tanh(cell), cell
+
+
+def remembering(units: int) -> np.ndarray:
+    """What `lstm` adds to its gates, (4d,), for loops that add it to all words at once."""
+    return np.repeat(np.array([0, 1, 0, 0], "float32"), units)
 
 
 def over_words(advance: Callable[[State, Tensor], State], state: State, words: Tensor) -> State:

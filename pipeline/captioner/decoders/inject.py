@@ -25,9 +25,9 @@ class Inject(Decoder):
     def call(self, inputs: tuple[Tensor, Tensor], training: bool = False) -> Tensor:
         """See `Decoder.call`."""
         features, tokens = inputs
-        state = list(self._picture(features, training))
+        state = self._picture(features, training)
         words = self.read_words(tokens, training)  # (b, t) -> (b, t, e)
-        outputs, _, _ = self.lstm(words, initial_state=state)  # (b, t, d)
+        outputs = self.read_all(words, state)  # (b, t, d)
         return self.scores(outputs, training)  # (b, t, v)
 
     def start(self, features: Tensor) -> State:

@@ -28,7 +28,7 @@ class InjectPar(Decoder):
         picture = self._picture(features, training)[:, None]  # (b, 1, e)
         words = self.read_words(tokens, training)  # (b, t) -> (b, t, e)
         picture = ops.broadcast_to(picture, ops.shape(words))  # (b, t, e)
-        outputs, _, _ = self.lstm(ops.concatenate([words, picture], axis=-1))  # (b, t, d)
+        outputs = self.read_all(ops.concatenate([words, picture], axis=-1))  # (b, t, d)
         return self.scores(outputs, training)  # (b, t, v)
 
     def start(self, features: Tensor) -> State:

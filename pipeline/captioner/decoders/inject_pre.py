@@ -26,7 +26,7 @@ class InjectPre(Decoder):
         features, tokens = inputs
         picture = self._picture(features, training)[:, None]  # (b, 1, e)
         words = self.read_words(tokens, training)  # (b, t) -> (b, t, e)
-        outputs, _, _ = self.lstm(ops.concatenate([picture, words], axis=1))  # (b, 1 + t, d)
+        outputs = self.read_all(ops.concatenate([picture, words], axis=1))  # (b, 1 + t, d)
         return self.scores(outputs[:, 1:], training)  # (b, t, v)
 
     def start(self, features: Tensor) -> State:

@@ -26,7 +26,7 @@ class Merge(Decoder):
         features, tokens = inputs
         picture = self._picture(features, training)[:, None]  # (b, 1, d)
         words = self.read_words(tokens, training)  # (b, t) -> (b, t, e)
-        outputs, _, _ = self.lstm(words)  # (b, t, d)
+        outputs = self.read_all(words)  # (b, t, d)
         picture = ops.broadcast_to(picture, ops.shape(outputs))  # (b, t, d)
         joined = self._join(self.drop_over_words(outputs, training), picture)
         return self.scores(joined, training)  # (b, t, v)

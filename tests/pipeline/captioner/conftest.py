@@ -32,6 +32,7 @@ SETTINGS = {
     "tie_weights": False,
     "layer_norm": False,
     "variational_dropout": False,
+    "attention_width": None,
     "accumulate": 1,
     "schedule": "cosine",
     "plateau": 1,

@@ -138,8 +138,8 @@ def described(folder: Path, **changes: object) -> Path:
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"version": 3}, "expected a bundle of version 2 or older. Received: 3"),
-        ({"version": 0}, "expected a bundle of version 2 or older. Received: 0"),
+        ({"version": 4}, "expected a bundle of version 3 or older. Received: 4"),
+        ({"version": 0}, "expected a bundle of version 3 or older. Received: 0"),
         ({"version": 1, "decoder": ["inject"]}, "decoder"),
         ({"version": "one"}, "version"),
         ({"code": "import os"}, "code"),
@@ -189,7 +189,9 @@ def test_a_bundle_of_the_first_version_still_loads_and_captions_as_then(name, tm
 
 
 def test_a_decoder_with_all_there_is_comes_back(vocabulary, train_settings, parts, tmp_path):
-    settings = train_settings(tie_weights=True, layer_norm=True, variational_dropout=True)
+    settings = train_settings(
+        tie_weights=True, layer_norm=True, variational_dropout=True, attention_width=7
+    )
     made = build(settings, len(vocabulary), (5,), "mixed_bfloat16")
     rng = np.random.default_rng(1)
     made.set_weights([rng.normal(0, 1, weight.shape) for weight in made.get_weights()])
@@ -197,7 +199,7 @@ def test_a_decoder_with_all_there_is_comes_back(vocabulary, train_settings, part
     assert loaded.compute_dtype == "float32"
     for one, other in zip(made.get_weights(), loaded.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
-    for name in ("tie_weights", "layer_norm", "variational_dropout"):
+    for name in ("tie_weights", "layer_norm", "variational_dropout", "attention_width"):
         assert getattr(loaded.settings, name)
 
 

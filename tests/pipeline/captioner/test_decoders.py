@@ -136,6 +136,53 @@ def test_gradients_reach_every_weight(name, shape, extras):
 
 
 @every_decoder
+@pytest.mark.parametrize("words", [1, 6])
+def test_gradients_of_whole_captions_are_those_of_one_word_after_another(name, shape, words):
+    """The loops over words have gradients written by hand; those of `step` are TensorFlow's."""
+    import tensorflow as tf
+
+    decoder = made(name, shape)
+    features, tokens = inputs(shape, words=words)
+    rng = np.random.default_rng(7)
+    asked = rng.normal(size=(3, words, WORDS - 4)).astype("float32")
+    looked = rng.normal(size=(3, words, 7)).astype("float32")  # of 6 places, and a sentinel
+    paths = [weight.path for weight in decoder.trainable_weights]
+    values = [weight.value for weight in decoder.trainable_weights]
+
+    def loss(log_probs, weights):
+        told = ops.sum(log_probs[..., 4:] * asked)
+        return (
+            told if weights is None else told + ops.sum(weights * looked[..., : weights.shape[-1]])
+        )
+
+    with tf.GradientTape() as tape:
+        if decoder.attends:
+            logits, weights = decoder.score_and_look((features, tokens))
+        else:
+            logits, weights = decoder((features, tokens)), None
+        at_once = loss(ops.log_softmax(logits), weights)
+    found = tape.gradient(at_once, values)
+    with tf.GradientTape() as tape:
+        state, memory, each = decoder.start(features), decoder.memory(features), []
+        for place in range(words):
+            if decoder.attends:
+                log_probs, state, weights = decoder.attend_step(tokens[:, place], state, memory)
+            else:
+                log_probs, state = decoder.step(tokens[:, place], state, memory)
+            each.append((log_probs, weights))
+        weights = ops.stack([one for _, one in each], 1) if decoder.attends else None
+        one_by_one = loss(ops.stack([log_probs for log_probs, _ in each], 1), weights)
+    expected = tape.gradient(one_by_one, values)
+    for path, one, other in zip(paths, found, expected, strict=True):
+        if one is None or other is None:  # a first word has nothing before it
+            assert words == 1
+            continue
+        one, other = (numbers(tf.convert_to_tensor(value)) for value in (one, other))
+        scale = np.abs(other).max()
+        np.testing.assert_allclose(one, other, atol=1e-4 * scale + 1e-6, err_msg=path)
+
+
+@every_decoder
 def test_weights_saved_and_loaded_score_alike(decoder, name, shape, tmp_path):
     decoder.save_weights(tmp_path / "d.weights.h5")
     again = build(settings(name), WORDS, shape)
@@ -200,6 +247,17 @@ def test_weights_of_the_places_add_up_to_one_at_every_word(decoder, shape):
 
 
 @attending
+def test_places_are_compared_in_the_width_that_is_asked_for(name, shape):
+    """As the decoder would by itself: 49 of `adaptive`, the units of the others."""
+    for asked, width in ((3, 3), (None, 49 if name == "adaptive" else 8)):
+        decoder = made(name, shape, attention_width=asked)
+        assert decoder.to_query.kernel.shape == (8, width)
+        assert decoder.to_keys.kernel.shape == (8, width)
+        _, weights = decoder.attend_all(inputs(shape))
+        np.testing.assert_allclose(numbers(weights).sum(axis=-1), 1, atol=1e-5)
+
+
+@attending
 def test_weights_agree_word_by_word(decoder, shape):
     features, tokens = inputs(shape)
     _, at_once = decoder.attend_all((features, tokens))
@@ -254,7 +312,7 @@ def test_the_sentinel_shuts_the_picture_out_where_its_weight_is_one():
     keras.utils.set_random_seed(1)
     decoder = build(settings("adaptive"), WORDS, GRID)
     features, tokens = inputs(GRID)
-    width = decoder.attention_width()
+    width = decoder.usual_width()
     decoder.to_weight.kernel.assign(np.full((width, 1), 10.0))
     decoder.to_query.kernel.assign(np.zeros((8, width)))
     decoder.to_keys.kernel.assign(np.zeros((8, width)))
