@@ -21,7 +21,7 @@ test: lint  ## Check style and types, and run every quick test
 	pytest -q -n auto --maxprocesses 4 --dist loadfile
 
 test-slow: .venv/.ready  ## Run the tests of whole runs, clusters and real photographs
-	pytest -q -m slow -n auto --maxprocesses 2 --dist loadfile
+	pytest -q -rs -m slow -n auto --maxprocesses 2 --dist loadfile
 
 lint: .venv/.ready  ## Check style and types
 	ruff format --check -q .
