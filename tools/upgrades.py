@@ -82,6 +82,7 @@ def test(python: Path, tests: list[str]) -> str:
         assert running.stdout is not None
         for line in running.stdout:
             sys.stdout.write(line)
+            sys.stdout.flush()
             last = line.strip() or last
     return re.sub(r" in [\d.]+s.*", "", last.strip("= "))
 
