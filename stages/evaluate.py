@@ -59,6 +59,7 @@ def evaluate(
     images = read_table(ingested / "images.parquet", IMAGES)
     texts = read_table(ingested / "captions.parquet", CAPTIONS)
     split = select(settings.split, images, texts)
+    training = tokens_by_split(images, read_table(captions, CLEAN_CAPTIONS))["train"]
     searcher = Searcher(model, features)
     search = SearchSettings(**settings.model_dump(include=set(SearchSettings.model_fields)))
     chosen = searcher.captioner if settings.ensemble else searcher.members[0]
@@ -66,7 +67,6 @@ def evaluate(
     log.info("evaluate: %d pictures captioned", len(found))
 
     scores = _score(found, split, settings.spice)
-    training = tokens_by_split(images, read_table(captions, CLEAN_CAPTIONS))["train"]
     words = searcher.captioner.vocabulary.words[len(MARKS) :]
     figures = describe([candidates[0].words for candidates in found.values()], training, words)
     true = _true(found, ingested / "facts.parquet")

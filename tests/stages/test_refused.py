@@ -132,6 +132,11 @@ COMMANDS = {
 }
 QUICK = ("sample", "ingest", "clean", "explore", "vocabulary")
 COSTLY = ("validate", "encoder", "train", "evaluate", "sweep", "report")  # run fewer times
+UNREAD = {  # with the tests' settings
+    "vocabulary": ("{data}/vectors",),
+    "encoder": ("{data}/raw", *TABLES),
+    "train": ("{data}/vocabulary/embeddings.npy",),
+}
 WHOLE = ("raw", "encoder", "features", "bundle", "docs", "exported")  # folders, all or nothing
 GROWING = ("curves/",)  # learning curves grow with the training, for who wants to watch
 
@@ -147,7 +152,9 @@ def start(request, tiny, tiny_settings, command, tmp_path_factory) -> Callable[.
         for name in {*tiny_settings, *CHANGED}
     }
 
-    def run(name: str, out: Path, *, cache: Path | None = None, **changes: object) -> Any:
+    def run(
+        name: str, out: Path, *, cache: Path | None = None, gone: str = "", **changes: object
+    ) -> Any:
         if name not in ("sample", "ingest", "clean"):
             request.getfixturevalue(names.get(name, "trained"))
         if name == "train":
@@ -157,7 +164,10 @@ def start(request, tiny, tiny_settings, command, tmp_path_factory) -> Callable[.
         more: tuple[object, ...] = () if name == "export" else ("--params", params)
         if name in ("features", "train"):
             more = (*more, "--cache", cache or tiny.data / "cache" / name)
-        parts = [part.format(data=tiny.data, out=out) for part in COMMANDS[name]]
+        parts = [
+            str(out / "gone") if part == gone else part.format(data=tiny.data, out=out)
+            for part in COMMANDS[name]
+        ]
         return command(name, *parts, *more)
 
     listed = tiny.data / "listed"
@@ -245,6 +255,18 @@ def test_what_the_disk_refuses_is_one_line_and_nothing_is_half_made(
         with refused():
             result = start(name, out, cache=out / "cache" if cold else None, **changes)
         check(one_line, content, result, out, {}, "expected permission")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in COMMANDS],
+)
+def test_an_input_that_is_gone_is_one_line_that_names_it(start, content, one_line, tmp_path, name):
+    for part in dict.fromkeys(COMMANDS[name]):
+        if part.startswith("{data}") and part not in UNREAD.get(name, ()):
+            line = one_line(start(name, tmp_path, gone=part))
+            assert str(tmp_path / "gone") in line, line
+            assert content(tmp_path) == {}
 
 
 @pytest.mark.slow
