@@ -33,7 +33,10 @@ def test_ones_own_are_copied_small_and_without_their_remarks(tmp_path):
 
 
 def test_a_folder_without_pictures_is_told(tmp_path):
-    with pytest.raises(InputError, match="pictures that can be read"):
+    with pytest.raises(InputError, match=r"expected a folder with pictures .* Received: none"):
+        examples_of(tmp_path, tmp_path, 3, 10**6)
+    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    with pytest.raises(InputError, match=r"pictures that can be read .* Received: broken\.jpg"):
         examples_of(tmp_path, tmp_path, 3, 10**6)
     with pytest.raises(InputError, match="no folder"):
         examples_of(tmp_path / "absent", tmp_path, 3, 10**6)
