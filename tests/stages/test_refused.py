@@ -136,6 +136,7 @@ UNREAD = {  # with the tests' settings
     "vocabulary": ("{data}/vectors",),
     "encoder": ("{data}/raw", *TABLES),
     "train": ("{data}/vocabulary/embeddings.npy",),
+    "report": ("{data}/raw",),  # pictures that are not at hand are left out
 }
 WHOLE = ("raw", "encoder", "features", "bundle", "docs", "exported")  # folders, all or nothing
 GROWING = ("curves/",)  # learning curves grow with the training, for who wants to watch
