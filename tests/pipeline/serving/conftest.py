@@ -42,7 +42,7 @@ def make_captioner(decoder: str) -> PictureCaptioner:
     shape = DecoderSettings.plain(decoder=decoder, units=8, embedding=6, dropout=0.0)
     words = (*MARKS, *WORDS)
     built = build(shape, len(words), encoder.shape)
-    # Words are likelier than an end: however a network begins, its best caption is not an empty one.
+    # Words are likelier than an end: however a network begins, its best caption has some.
     built.start_output_bias(np.array([1] * len(MARKS) + [5] * len(WORDS)))
     return PictureCaptioner(encoder, Captioner(built, Vocabulary(words, (1,) * len(words))))
 
