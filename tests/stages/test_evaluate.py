@@ -302,7 +302,7 @@ def test_a_split_without_pictures_is_one_line(trained, make_tiny, one_line, tmp_
 
 
 def test_pictures_without_features_are_one_line(trained, make_tiny, one_line, tmp_path):
-    tiny = make_tiny(tmp_path / "data", {"test": 8})
+    tiny = make_tiny(tmp_path / "data", {"train": 30, "val": 6, "test": 8})
     result = run(trained, tmp_path / "out", tiny.data / "ingest")
     assert "Received: none of 2, such as test-06" in one_line(result)
 
