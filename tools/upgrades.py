@@ -1,6 +1,6 @@
 """Run the quick tests with the oldest and the newest dependencies that pyproject.toml allows.
 
-    python -m tools.upgrades                        # both, every quick test: some 40 minutes
+    python -m tools.upgrades                        # both, every quick test: half an hour
     python -m tools.upgrades lowest tests/pipeline  # one of them, some of the tests
 
 Each is resolved by uv, installed into a virtual environment outside the repository that is removed
@@ -74,7 +74,8 @@ def try_out(resolution: str, tests: list[str]) -> Tried:
 
 def test(python: Path, tests: list[str]) -> str:
     """Run the tests in an environment; return the last line of what pytest says."""
-    command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests]
+    at_once = ("-n", "auto", "--maxprocesses", "4", "--dist", "loadfile")  # as `make test` does
+    command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *at_once, *tests]
     with subprocess.Popen(
         [*map(str, command)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as running:

@@ -90,7 +90,9 @@ class Result:
 def run(stage: str, *arguments: object) -> Result:
     """Run a command as `python -m stages.<stage>` would, in this process."""
     if "keras" in sys.modules:
-        sys.modules["keras"].utils.clear_session()  # layers are numbered as in a new process
+        # Layers are numbered as in a new process. Not by way of the garbage collector, which takes
+        # seconds in a process that has run many tests.
+        sys.modules["keras"].utils.clear_session(free_memory=False)
     module = importlib.import_module(f"stages.{stage}")
     command = importlib.import_module("stages.command")
     out, err = io.StringIO(), io.StringIO()

@@ -73,7 +73,9 @@ def disk(tmp_path_factory) -> Iterator[Disk]:
         mount("-t", "tmpfs", "-o", f"size={SIZE},mode=755", "tmpfs", root)
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("no disk of memory can be mounted here: it takes Linux, and root")
+    gc.freeze()  # what other tests have left: to look through it each time would take seconds
     yield Disk(root)
+    gc.unfreeze()
     subprocess.run(["umount", "-l", str(root)], check=False)
 
 
