@@ -14,6 +14,7 @@ import pytest
 from pipeline.captioner.decoders.base import DecoderSettings
 
 REPOSITORY = Path(__file__).parents[1]
+pytestmark = pytest.mark.slow  # a process that has JAX compile every decoder
 KEYS = ("log_probs", "steps", "beam", "words", "trained", "rich", "random")
 WORK = '''
 """Score, search and train one epoch from the weights in a folder; save all numbers."""
@@ -149,7 +150,6 @@ def test_jax_gives_the_numbers_of_tensorflow(numbers, decoder):
     assert one["words"].tolist() == other["words"].tolist()
 
 
-@pytest.mark.slow
 def test_jax_trains_as_tensorflow_does(folder):
     numbers = run(folder, "train")
     for decoder in ("inject", "adaptive"):

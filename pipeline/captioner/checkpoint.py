@@ -45,6 +45,10 @@ class History:
         """Epochs that have passed since the best one."""
         return len(self.epochs) - 1 - self.best
 
+    def is_over(self, epochs: int, patience: int) -> bool:
+        """Whether no epoch is to follow: all are done, or too many brought nothing better."""
+        return len(self.epochs) >= epochs or self.since_best >= patience
+
     def add(self, metrics: dict[str, float]) -> bool:
         """Note an epoch; tell whether it is the best so far."""
         self.epochs.append(metrics)
@@ -79,10 +83,8 @@ class Checkpoint:
         if not self.folder.exists():
             return History()
         try:
-            self._check()
-            content = json.loads((self.folder / HISTORY).read_text(encoding="utf-8"))
-            history = History(content["epochs"], content["best"])
-            weights, best, optimizer = (self._load(name) for name in ARRAYS)
+            history = _read_history(self.folder)
+            weights, best, optimizer = (_load(self.folder, name) for name in ARRAYS)
         except _DAMAGE as error:
             log.warning("%s is damaged (%s); training begins anew", self.folder, error)
             return History()
@@ -118,22 +120,47 @@ class Checkpoint:
         """Give the decoder the weights of the best epoch."""
         self.decoder.set_weights(self.best)
 
-    def _check(self) -> None:
-        """Compare every file with its hash.
-
-        Raises:
-            ValueError: one is not what was written. Or as for reading it.
-        """
-        known = json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))
-        for name in (HISTORY, *(f"{name}.npz" for name in ARRAYS)):
-            if known[name] != sha256_of(self.folder / name):
-                raise ValueError(f"{name}: its bytes are not those that {MANIFEST} names")
-
-    def _load(self, name: str) -> list[np.ndarray]:
-        with np.load(self.folder / f"{name}.npz", allow_pickle=False) as arrays:
-            return [arrays[f"{number:04d}"] for number in range(len(arrays.files))]
-
     @staticmethod
     def _save(path: Path, values: Sequence[Any]) -> None:
         arrays: dict[str, Any] = {f"{number:04d}": value for number, value in enumerate(values)}
         np.savez(path, **arrays)
+
+
+def take_finished(
+    decoder: Decoder | keras.Model, folder: Path, epochs: int, patience: int
+) -> History | None:
+    """Give a decoder the best weights of a training that is over, of which nothing is compiled.
+
+    Returns:
+        Its history; None where there is none, or it is not over, or is damaged, and the decoder is
+        as it was. (`Checkpoint.restore` tells of damage.)
+    """
+    restore_folder(folder)
+    try:
+        history = _read_history(folder)
+        if not history.is_over(epochs, patience):
+            return None
+        decoder.set_weights(_load(folder, "best"))
+    except _DAMAGE:
+        return None
+    log.info("train: all of its epochs are done, in %s", folder)
+    return history
+
+
+def _read_history(folder: Path) -> History:
+    """Compare every file with its hash, and read what has been reached.
+
+    Raises:
+        ValueError: one is not what was written. Or as for reading it.
+    """
+    known = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    for name in (HISTORY, *(f"{name}.npz" for name in ARRAYS)):
+        if known[name] != sha256_of(folder / name):
+            raise ValueError(f"{name}: its bytes are not those that {MANIFEST} names")
+    content = json.loads((folder / HISTORY).read_text(encoding="utf-8"))
+    return History(content["epochs"], content["best"])
+
+
+def _load(folder: Path, name: str) -> list[np.ndarray]:
+    with np.load(folder / f"{name}.npz", allow_pickle=False) as arrays:
+        return [arrays[f"{number:04d}"] for number in range(len(arrays.files))]

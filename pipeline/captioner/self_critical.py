@@ -43,7 +43,7 @@ from pydantic import Field
 from pipeline.backend import jit
 from pipeline.captioner.batches import PictureFeatures, Split
 from pipeline.captioner.captioner import Captioner
-from pipeline.captioner.checkpoint import Checkpoint, History
+from pipeline.captioner.checkpoint import Checkpoint, History, take_finished
 from pipeline.captioner.decoders.base import Decoder, State, Tensor
 from pipeline.captioner.reward import Reward
 from pipeline.captioner.validation import Validation
@@ -109,6 +109,12 @@ def fit_self_critical(
             "train.precision: expected float32 or mixed_bfloat16 for self-critical training. "
             "Received: mixed_float16. Change it, or set train.self_critical.epochs to 0"
         )
+    finished = take_finished(captioner.decoder, checkpoint, settings.epochs + 1, settings.patience)
+    if finished is not None:
+        for metrics in finished.epochs[1:]:
+            on_epoch(metrics)
+        return finished
+
     trainer = Trainer(captioner, train, settings, seed)
     state = Checkpoint(trainer.policy, checkpoint)
     history = state.restore()
@@ -123,7 +129,7 @@ def fit_self_critical(
     with Progress("self-critical", pictures * settings.epochs, "pictures") as progress:
         progress.skip(pictures * (len(history.epochs) - 1))
         for epoch in range(len(history.epochs), settings.epochs + 1):
-            if history.since_best >= settings.patience:
+            if history.is_over(settings.epochs + 1, settings.patience):
                 break
             metrics = {**trainer.run_epoch(epoch, progress), **validation.metrics()}
             is_best = history.add(metrics)

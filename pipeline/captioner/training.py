@@ -21,7 +21,7 @@ from pydantic import Field
 from pipeline.backend import jit
 from pipeline.captioner.batches import Batch, Batches, Split, ahead
 from pipeline.captioner.captioner import Captioner
-from pipeline.captioner.checkpoint import Checkpoint, History
+from pipeline.captioner.checkpoint import Checkpoint, History, take_finished
 from pipeline.captioner.decoders.base import Decoder, DecoderSettings
 from pipeline.captioner.objective import Objective, ObjectiveSettings, crossentropy
 from pipeline.captioner.schedule import Rate, ScheduleSettings
@@ -75,6 +75,12 @@ def fit(
         InputError: a setting does not fit the decoder.
     """
     decoder = captioner.decoder
+    finished = take_finished(decoder, checkpoint, settings.epochs, settings.patience)
+    if finished is not None:
+        for metrics in finished.epochs:
+            on_epoch(metrics)
+        return finished
+
     batches = Batches(train.captions, train.features, settings.batch_size, settings.seed)
     trainer = Trainer(decoder, batches, settings)
     state = Checkpoint(decoder, checkpoint, trainer.optimizer)
@@ -87,7 +93,7 @@ def fit(
     with Progress("train", words * settings.epochs, "words") as progress:
         progress.skip(words * len(history.epochs))
         for epoch in range(len(history.epochs), settings.epochs):
-            if history.since_best >= settings.patience:
+            if history.is_over(settings.epochs, settings.patience):
                 break
             loss = trainer.run_epoch(history, progress)
             with averaged(decoder, trainer.optimizer, settings.ema):

@@ -100,10 +100,11 @@ def only_words(log_probs: Tensor, at: Tensor, steps: int) -> Tensor:
 
 def pick(values: Tensor, chosen: Tensor) -> Tensor:
     """Take captions by number: (b, m, ...) and int (b, k) -> (b, k, ...)."""
-    index = ops.cast(chosen, "int32")
-    while len(index.shape) < len(values.shape):
-        index = index[..., None]
-    return ops.take_along_axis(values, index, axis=1)
+    # As rows of one list: take_along_axis works out an index for every number of every row.
+    pictures, many = ops.shape(values)[:2]
+    first = many * ops.arange(pictures, dtype="int32")[:, None]  # row of a picture's first caption
+    rows = ops.reshape(values, (-1, *values.shape[2:]))  # (b * m, ...)
+    return ops.take(rows, ops.cast(chosen, "int32") + first, axis=0)
 
 
 def distinct(found: Found) -> Found:

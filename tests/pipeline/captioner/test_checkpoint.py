@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from pipeline.captioner.checkpoint import Checkpoint, History
+from pipeline.captioner.checkpoint import Checkpoint, History, take_finished
 from pipeline.captioner.decoders.find import build
 
 
@@ -98,6 +98,7 @@ def test_damage_is_told_and_nothing_is_taken_from_it(state, name, damage, caplog
         assert state.restore() == History()
     assert "is damaged" in caplog.text
     assert str(state.folder) in caplog.text
+    assert take_finished(state.decoder, state.folder, epochs=1, patience=1) is None
     for found, expected in zip(state.decoder.get_weights(), before, strict=True):
         np.testing.assert_array_equal(found, expected)
 
@@ -107,3 +108,26 @@ def test_the_history_knows_its_best_epoch():
     better = [history.add({"val_cider_d": score}) for score in (0.0, 0.5, 0.5, 0.6, 0.1, 0.2)]
     assert better == [True, True, False, True, False, False]
     assert (history.best, history.since_best) == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "patience", "over"), [(6, 9, True), (7, 9, False), (7, 3, False), (7, 2, True)]
+)
+def test_a_training_is_over_when_all_is_done_or_nothing_gets_better(epochs, patience, over):
+    history = History([{"val_cider_d": score} for score in (0.0, 0.5, 0.5, 0.6, 0.1, 0.2)], 3)
+    assert history.is_over(epochs, patience) == over
+
+
+def test_of_a_training_that_is_over_the_best_weights_are_taken_and_of_others_none(state):
+    best = state.decoder.get_weights()
+    history = state.restore()
+    worse = [weight + 1 for weight in best]
+    state.decoder.set_weights(worse)
+    state.keep(history, history.add({"val_cider_d": 0.4, "loss": 1.0}))
+    assert take_finished(state.decoder, state.folder, epochs=3, patience=2) is None
+    for found, expected in zip(state.decoder.get_weights(), worse, strict=True):
+        np.testing.assert_array_equal(found, expected)
+    assert take_finished(state.decoder, state.folder, epochs=2, patience=2) == history
+    for found, expected in zip(state.decoder.get_weights(), best, strict=True):
+        np.testing.assert_array_equal(found, expected)
+    assert take_finished(state.decoder, state.folder / "none", epochs=2, patience=2) is None

@@ -392,6 +392,7 @@ def assert_weights(captioner: Captioner, expected: list[np.ndarray]) -> None:
     assert all(np.array_equal(*pair) for pair in pairs)
 
 
+@pytest.mark.slow
 def test_where_nothing_is_better_than_the_start_the_start_comes_back(
     refine, begun, judged, tmp_path
 ):
