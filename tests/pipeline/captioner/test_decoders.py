@@ -425,7 +425,9 @@ def test_frozen_word_vectors_stay_and_trained_ones_do_not(name, shape):
         decoder.start_word_vectors(matrix, trainable)
         np.testing.assert_array_equal(numbers(decoder.embed.embeddings), matrix)
         decoder.compile(
-            keras.optimizers.SGD(0.1), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+            keras.optimizers.SGD(0.1),
+            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            run_eagerly=True,  # to compile each takes seconds
         )
         features, tokens = inputs(shape)
         decoder.train_on_batch((features, tokens[:, :-1]), tokens[:, 1:])
@@ -433,7 +435,9 @@ def test_frozen_word_vectors_stay_and_trained_ones_do_not(name, shape):
         assert (changed > 1e-4) == trainable
 
 
-@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize(
+    "precision", ["mixed_bfloat16", pytest.param("mixed_float16", marks=pytest.mark.slow)]
+)
 @every_decoder
 def test_in_half_precision_weights_and_scores_are_float32(name, shape, precision):
     decoder = made(name, shape, precision=precision, **EXTRAS)

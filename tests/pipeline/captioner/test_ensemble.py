@@ -31,7 +31,13 @@ def pictures(shape: tuple[int, ...], count: int = 4) -> np.ndarray:
     return np.random.default_rng(3).normal(size=(count, *shape)).astype("float32")
 
 
-@pytest.mark.parametrize(("name", "shape"), CASES)
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        pytest.param(*case, marks=() if case[0] in ("inject", "adaptive") else pytest.mark.slow)
+        for case in CASES
+    ],
+)
 def test_the_mean_of_the_members_log_probabilities_made_to_add_up_to_one(make, name, shape):
     members = [make(name, shape, seed) for seed in (1, 2, 3)]
     ensemble = Ensemble(members)

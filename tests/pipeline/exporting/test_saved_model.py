@@ -57,6 +57,7 @@ def written(model, search, tmp_path_factory) -> Path:
     return folder / "1"
 
 
+@pytest.mark.slow
 def test_it_says_the_same_in_a_process_without_this_project(
     written, model, search, pictures, clean_process
 ):

@@ -147,8 +147,8 @@ def test_settings_and_examples_by_keyboard_alone(open_page):
 @pytest.mark.parametrize(
     ("name", "content", "told"),
     [
-        ("broken.jpg", b"\xff\xd8\xff\xe0 cut off", "picture"),
-        ("page.png", b"<html>", "not a picture"),
+        pytest.param("broken.jpg", b"\xff\xd8\xff\xe0 cut off", "picture", marks=pytest.mark.slow),
+        pytest.param("page.png", b"<html>", "not a picture", marks=pytest.mark.slow),
         ("<img src=x onerror=alert(1)>.png", b"", "empty"),
     ],
 )
@@ -173,8 +173,15 @@ def test_a_file_beyond_the_bound_is_refused_by_the_page(open_page, bounds, pictu
     page.get_by_text("exceed the maximum allowed size").first.wait_for(timeout=WAIT)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 360])
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [
+        (1280, "light"),
+        (360, "dark"),
+        pytest.param(1280, "dark", marks=pytest.mark.slow),
+        pytest.param(360, "light", marks=pytest.mark.slow),
+    ],
+)
 def test_it_fits_and_can_be_read(open_page, picture_bytes, width, scheme):
     page = open_page(width, scheme)
     choose(page, "photo.png", picture_bytes(6))

@@ -60,6 +60,7 @@ def test_compiled_is_as_eager(name):
         np.testing.assert_allclose(ops.convert_to_numpy(one), other, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="exports TensorFlow's format")
 def test_exported_is_as_eager(name, tmp_path):
