@@ -369,6 +369,7 @@ def test_the_last_trained_bundle_is_that_of_here_or_of_the_repository(
     assert asked == [last, there / last, last]
 
 
+@pytest.mark.slow
 def test_the_bundle_works_from_anywhere_and_a_path_comes_out_as_it_went_in(
     model, pictures, tmp_path
 ):

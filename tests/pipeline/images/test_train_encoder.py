@@ -95,6 +95,7 @@ def test_the_loss_falls(data, capfd):
     assert "encoder: 192/192 pictures" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights_bit_for_bit(data):
     one, same, other = (trained(data, epochs=2, seed=seed).get_weights() for seed in (1, 1, 2))
     assert all(np.array_equal(*pair) for pair in zip(one, same, strict=True))
