@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 import pipeline  # noqa: F401 - before numpy and TensorFlow: see pipeline/machine.py
+from tests.disk import Disk, mounted
 
 # Chromium would otherwise ask the network for updates of itself.
 QUIET = ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
@@ -40,6 +41,13 @@ def browser() -> Iterator[Browser]:
         )
         yield started
         started.close()
+
+
+@pytest.fixture(scope="module")
+def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Disk]:
+    """A small disk of memory."""
+    with mounted(tmp_path_factory.mktemp("disk")) as small:
+        yield small
 
 
 @pytest.fixture(scope="module")

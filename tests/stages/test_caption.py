@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -331,6 +332,23 @@ def test_a_caption_that_cannot_be_kept_is_told_and_printed(command, fake):
     assert result.code == 2
     assert len(lines(result)) == 3
     assert result.err == f"error: {fake / '1.png'}: is read-only\n"
+
+
+@pytest.mark.parametrize("where", ["file", "embed"])
+@pytest.mark.parametrize("refusal", ["full", "read_only"])
+def test_where_the_disk_refuses_a_picture_stays_as_it_was(command, fake, disk, where, refusal):
+    folder = disk.root / f"{where}-{refusal}"
+    (disk.root / "filler").unlink(missing_ok=True)
+    shutil.copytree(fake, folder)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    disk.leave(0)
+    with disk.read_only() if refusal == "read_only" else nullcontext():
+        result = command("caption", folder, "--alt-text", where)
+    assert result.code == 2
+    assert len(lines(result)) == 3  # captions are printed all the same
+    told = {"full": "No space left", "read_only": "Read-only file system"}[refusal]
+    assert [told in line for line in result.err.splitlines()] == [True] * 3, result.err
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def test_a_caption_without_words_is_not_kept(command, fake, monkeypatch):
