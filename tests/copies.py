@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -26,7 +27,7 @@ PARTS = [
 ]
 RAW = "data/raw/mine"
 WEIGHTS = "mine.weights.h5"
-TINY = {
+TINY: dict[str, dict[str, Any]] = {
     "sample": {"train": 24, "val": 6, "test": 6, "size": 64},
     "ingest": {"folder": RAW},
     "validate": {"min_pictures": {"train": 1, "val": 1, "test": 1}},
