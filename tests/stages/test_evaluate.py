@@ -117,6 +117,7 @@ def of_two_seeds(trained, tmp_path):
 
 
 @pytest.mark.usefixtures("no_meteor")
+@pytest.mark.slow
 def test_of_several_seeds_all_are_scored_alone_and_together(trained, of_two_seeds, tmp_path):
     scores = {}
     for name, bundle, settings in (

@@ -24,6 +24,7 @@ def exported(command, tmp_path_factory) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_it_writes_every_form_and_the_card(exported, content):
     names = {name for name in content(exported) if not name.startswith("saved-model/1/")}
     assert names == {
@@ -41,6 +42,7 @@ def test_it_writes_every_form_and_the_card(exported, content):
     assert ", 7\n" in (exported / "litert" / "README.md").read_text()
 
 
+@pytest.mark.slow
 def test_its_zip_is_a_bundle_that_can_be_exported_again(exported, command, tmp_path):
     with bundle_zip.opened(exported / "bundle.zip") as folder, bundle_zip.opened(ZIP) as old:
         assert bundle.read_description(folder) == bundle.read_description(old)

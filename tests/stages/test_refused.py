@@ -52,7 +52,7 @@ COMMANDS = {
     ),
     "export": ("{out}/exported", "--bundle", MODEL[1], "--format", "bundle-zip"),
 }
-QUICK = ("sample", "ingest", "clean", "explore", "vocabulary")
+QUICK = ("sample", "ingest", "clean", "vocabulary")
 COSTLY = ("validate", "encoder", "train", "evaluate", "sweep", "report")  # run fewer times
 UNREAD = {  # with the tests' settings
     "vocabulary": ("{data}/vectors",),

@@ -179,6 +179,7 @@ def gridded(request, encoded, train_inputs, tmp_path_factory):
     return *train_inputs[:-1], out
 
 
+@pytest.mark.slow
 def test_a_decoder_that_attends_is_trained_from_grids_to_captions(
     featured, gridded, command, tmp_path
 ):

@@ -28,7 +28,15 @@ FILES = [
 ]
 
 
-@pytest.fixture(scope="module", params=["inject", "merge", "adaptive", "top_down"])
+@pytest.fixture(
+    scope="module",
+    params=[
+        "inject",
+        pytest.param("merge", marks=pytest.mark.slow),
+        "adaptive",
+        pytest.param("top_down", marks=pytest.mark.slow),
+    ],
+)
 def decoder(request, vocabulary, train_settings):
     shape = (2, 3, 5) if DECODERS[request.param].needs_grid else (5,)
     made = build(train_settings(decoder=request.param), len(vocabulary), shape)

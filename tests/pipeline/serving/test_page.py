@@ -167,6 +167,7 @@ def test_a_broken_file_gets_a_clear_message_and_the_next_is_answered(
     assert page.wrong == []
 
 
+@pytest.mark.slow
 def test_a_file_beyond_the_bound_is_refused_by_the_page(open_page, bounds, picture_bytes):
     page = open_page()
     choose(page, "large.png", picture_bytes() + b"\0" * bounds.bytes)
@@ -200,6 +201,7 @@ def test_it_fits_and_can_be_read(open_page, picture_bytes, width, scheme):
     assert (sum(map(int, paper[4:-1].split(","))) > 384) == (scheme == "light")
 
 
+@pytest.mark.slow
 def test_everything_that_can_be_used_has_a_name(open_page, picture_bytes):
     page = open_page()
     choose(page, "photo.png", picture_bytes(7))
@@ -221,6 +223,7 @@ def test_everything_that_can_be_used_has_a_name(open_page, picture_bytes):
     assert announcer.get_attribute("aria-live") == "polite"
 
 
+@pytest.mark.slow
 def test_whoever_wants_no_motion_gets_none(open_page):
     page = open_page(reduced_motion="reduce")
     slowest = page.evaluate("""Math.max(...[...document.querySelectorAll(".gradio-container *")]

@@ -49,7 +49,10 @@ def test_pictures_together_are_as_each_alone(name, bounds):
         check(found, table, 6, 0.0 if name == "greedy" else 0.9, picture)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=() if name == "beam" else pytest.mark.slow) for name in NAMES],
+)
 def test_compiled_is_as_eager(name):
     table = Table.random(seed=3, words=5, pictures=5)
     model = Search(name, table, BOUNDS)
