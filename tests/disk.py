@@ -63,9 +63,11 @@ def mounted(root: Path) -> Iterator[Disk]:
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("no disk of memory can be mounted here: it takes Linux, and root")
     gc.freeze()  # what other tests have left: to look through it each time would take seconds
-    yield Disk(root)
-    gc.unfreeze()
-    subprocess.run(["umount", "-l", str(root)], check=False)
+    try:
+        yield Disk(root)
+    finally:
+        gc.unfreeze()
+        subprocess.run(["umount", "-l", str(root)], check=False)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from pipeline.tables import CLEAN_CAPTIONS, IMAGES, write_rows
+from tests.quick import looks
 
 SETTINGS = {
     "samples": 4,
@@ -113,15 +114,7 @@ def test_pictures_of_the_test_are_not_shown(explored):
     assert "test-0" not in page
 
 
-@pytest.mark.parametrize(
-    ("width", "scheme"),
-    [
-        (390, "dark"),
-        (1280, "light"),
-        pytest.param(390, "light", marks=pytest.mark.slow),
-        pytest.param(1280, "dark", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize(("width", "scheme"), looks(narrow=390))
 def test_the_page_in_a_browser(explored, browser, width, scheme):
     view = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
     asked, said = [], []

@@ -18,6 +18,7 @@ import yaml
 from pipeline.files import write_json, write_json_lines
 from pipeline.tables import DROPPED, write_rows
 from tests.disk import BLOCK
+from tests.quick import some_quick
 
 KNOWN = yaml.safe_load((Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8"))
 CHANGED: dict[str, dict[str, Any]] = {
@@ -180,10 +181,7 @@ def test_what_the_disk_refuses_is_one_line_and_nothing_is_half_made(
         check(one_line, content, result, out, {}, "expected permission")
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in COMMANDS],
-)
+@pytest.mark.parametrize("name", some_quick(COMMANDS, QUICK))
 def test_an_input_that_is_gone_is_one_line_that_names_it(
     start, content, one_line, tmp_path, tmp_path_factory, name
 ):

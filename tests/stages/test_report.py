@@ -3,6 +3,7 @@
 import pytest
 
 from pipeline.files import write_json, write_json_lines
+from tests.quick import looks
 
 SETTINGS = {"examples": 2, "picture_side": 64, "seed": 1}
 METRICS = {
@@ -130,15 +131,7 @@ def test_the_same_bytes_each_time_and_no_path(evaluated, cleaned):
     assert str(evaluated.folder) not in page
 
 
-@pytest.mark.parametrize(
-    ("width", "scheme"),
-    [
-        (390, "dark"),
-        (1280, "light"),
-        pytest.param(390, "light", marks=pytest.mark.slow),
-        pytest.param(1280, "dark", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize(("width", "scheme"), looks(narrow=390))
 def test_the_page_in_a_browser(evaluated, browser, width, scheme):
     evaluated.page(*evaluated.swept())
     view = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)

@@ -17,7 +17,7 @@ Everything is `keras.ops` in one while-loop: it runs eagerly, compiled, and insi
 from collections.abc import Callable
 from typing import NamedTuple
 
-from keras import ops
+from keras import ops, tree
 
 from pipeline.captioner.decoders.base import IMPOSSIBLE, State, Tensor
 from pipeline.text.marks import END, PAD
@@ -101,10 +101,30 @@ def only_words(log_probs: Tensor, at: Tensor, steps: int) -> Tensor:
 def pick(values: Tensor, chosen: Tensor) -> Tensor:
     """Take captions by number: (b, m, ...) and int (b, k) -> (b, k, ...)."""
     # As rows of one list: take_along_axis works out an index for every number of every row.
-    pictures, many = ops.shape(values)[:2]
-    first = many * ops.arange(pictures, dtype="int32")[:, None]  # row of a picture's first caption
     rows = ops.reshape(values, (-1, *values.shape[2:]))  # (b * m, ...)
-    return ops.take(rows, ops.cast(chosen, "int32") + first, axis=0)
+    return ops.take(rows, _rows_of(chosen, ops.shape(values)[1]), axis=0)
+
+
+def follow(state: State, parent: Tensor, many: int) -> State:
+    """Take the states of the captions that others go on from.
+
+    Args:
+        state: (b * m, ...) each.
+        parent: number of that caption among its picture's, int (b, k).
+        many: captions a picture, m.
+
+    Returns:
+        (b * k, ...) each.
+    """
+    rows = ops.reshape(_rows_of(parent, many), (-1,))  # (b * k,)
+    followed: State = tree.map_structure(lambda part: ops.take(part, rows, axis=0), state)
+    return followed
+
+
+def _rows_of(chosen: Tensor, many: int | Tensor) -> Tensor:
+    """Number captions among all pictures', m a picture: int (b, k) -> int32 (b, k)."""
+    pictures = ops.shape(chosen)[0]
+    return ops.cast(chosen, "int32") + many * ops.arange(pictures, dtype="int32")[:, None]
 
 
 def distinct(found: Found) -> Found:

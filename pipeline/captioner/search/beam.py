@@ -8,6 +8,7 @@ from pipeline.captioner.search.base import (
     Step,
     can_win,
     finish,
+    follow,
     normaliser,
     nothing,
     only_words,
@@ -72,9 +73,7 @@ def beam(
         live_scores, chosen = ops.top_k(ops.reshape(grown, (-1, width * size)), width)
         parent, word = chosen // size, ops.cast(chosen % size, "int32")  # (b, k)
         live = ops.where(place == at, word[:, :, None], pick(live, parent))
-        first = ops.arange(ops.shape(parent)[0], dtype=parent.dtype)[:, None] * width
-        rows = ops.reshape(parent + first, (-1,))  # (b * k,)
-        state = tree.map_structure(lambda part: ops.take(part, rows, axis=0), state)
+        state = follow(state, parent, width)
         return at + 1, ops.reshape(word, (-1,)), live, live_scores, done, state
 
     at = ops.convert_to_tensor(0, "int32")

@@ -13,6 +13,7 @@ from pipeline.captioner.search.base import (
     can_win,
     distinct,
     finish,
+    follow,
     normaliser,
     nothing,
     only_words,
@@ -82,9 +83,7 @@ def diverse(
         live_scores, chosen = _choose(grown, size, kept, strength)  # (b * g, k)
         parent, word = chosen // size, ops.cast(chosen % size, "int32")
         live = ops.where(place == at, word[:, :, None], pick(live, parent))
-        first = ops.arange(ops.shape(parent)[0], dtype=parent.dtype)[:, None] * kept
-        rows = ops.reshape(parent + first, (-1,))  # (b * g * k,)
-        state = tree.map_structure(lambda part: ops.take(part, rows, axis=0), state)
+        state = follow(state, parent, kept)
         return at + 1, ops.reshape(word, (-1,)), live, live_scores, done, state
 
     at = ops.convert_to_tensor(0, "int32")

@@ -22,6 +22,7 @@ from pipeline.captioner.search.base import (
     Step,
     can_win,
     finish,
+    follow,
     normaliser,
     nothing,
     only_words,
@@ -89,9 +90,7 @@ def beam_with(
         grown = ops.reshape(only_words(log_probs, at, steps), (-1, banks, width, size))
         live_scores, parent, word = _choose(grown, meets)  # (b, (c + 1) * k) each
         live = ops.where(place == at, word[:, :, None], pick(live, parent))
-        first = ops.arange(ops.shape(parent)[0], dtype=parent.dtype)[:, None] * (banks * width)
-        rows = ops.reshape(parent + first, (-1,))
-        state = tree.map_structure(lambda part: ops.take(part, rows, axis=0), state)
+        state = follow(state, parent, banks * width)
         return at + 1, ops.reshape(word, (-1,)), live, live_scores, done, state
 
     at = ops.convert_to_tensor(0, "int32")

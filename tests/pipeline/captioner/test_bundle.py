@@ -16,6 +16,7 @@ from pipeline.files import unsealed, write_sealed
 from pipeline.images.decode import read_square
 from pipeline.images.encoder import Encoder
 from pipeline.text.vocabulary import Vocabulary
+from tests.quick import some_quick
 
 FIRST = Path(__file__).parents[2] / "fixtures" / "bundle-v1"
 SEARCH = SearchSettings.plain(beam_width=2, length_penalty=0.9, max_words=5)
@@ -30,12 +31,7 @@ FILES = [
 
 @pytest.fixture(
     scope="module",
-    params=[
-        "inject",
-        pytest.param("merge", marks=pytest.mark.slow),
-        "adaptive",
-        pytest.param("top_down", marks=pytest.mark.slow),
-    ],
+    params=some_quick(["inject", "merge", "adaptive", "top_down"], quick=["inject", "adaptive"]),
 )
 def decoder(request, vocabulary, train_settings):
     shape = (2, 3, 5) if DECODERS[request.param].needs_grid else (5,)

@@ -8,9 +8,11 @@ from pipeline.captioner.captioner import Captioner, SearchSettings
 from pipeline.captioner.decoders.base import Decoder
 from pipeline.captioner.decoders.ensemble import Ensemble
 from pipeline.captioner.decoders.find import DECODERS, build
+from tests.quick import some_quick
 
 POOLED, GRID = (5,), (2, 3, 5)
 CASES = [(name, GRID if kind.needs_grid else POOLED) for name, kind in sorted(DECODERS.items())]
+BOTH_KINDS = [("inject", POOLED), ("adaptive", GRID)]
 SEARCH = SearchSettings.plain(beam_width=3, length_penalty=0.9, max_words=6)
 
 
@@ -31,13 +33,7 @@ def pictures(shape: tuple[int, ...], count: int = 4) -> np.ndarray:
     return np.random.default_rng(3).normal(size=(count, *shape)).astype("float32")
 
 
-@pytest.mark.parametrize(
-    ("name", "shape"),
-    [
-        pytest.param(*case, marks=() if case[0] in ("inject", "adaptive") else pytest.mark.slow)
-        for case in CASES
-    ],
-)
+@pytest.mark.parametrize(("name", "shape"), some_quick(CASES, quick=BOTH_KINDS))
 def test_the_mean_of_the_members_log_probabilities_made_to_add_up_to_one(make, name, shape):
     members = [make(name, shape, seed) for seed in (1, 2, 3)]
     ensemble = Ensemble(members)
@@ -56,7 +52,7 @@ def test_the_mean_of_the_members_log_probabilities_made_to_add_up_to_one(make, n
     assert (found[~possible] < -1e6).all()
 
 
-@pytest.mark.parametrize(("name", "shape"), [("inject", POOLED), ("adaptive", GRID)])
+@pytest.mark.parametrize(("name", "shape"), BOTH_KINDS)
 def test_whole_captions_agree_with_one_word_at_a_time(make, name, shape, vocabulary):
     ensemble = Ensemble([make(name, shape, seed) for seed in (1, 2)])
     captioner = Captioner(ensemble, vocabulary)

@@ -1,7 +1,6 @@
 """Training: it learns, it is deterministic, and killing it changes nothing."""
 
 import logging
-from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,13 +17,7 @@ from pipeline.captioner.validation import Validation
 from pipeline.errors import InputError
 from pipeline.evaluation.cider import CiderD
 from pipeline.images.shards import ShardReader, write_shards
-
-
-def some_quick(values: Iterable[str], quick: Sequence[str]):
-    """Take all as parameters; those not named run with the slow tests: each compiles anew."""
-    slow = pytest.mark.slow
-    return [pytest.param(value, marks=() if value in quick else slow) for value in values]
-
+from tests.quick import some_quick
 
 GREEDY = SearchSettings.plain(beam_width=1, length_penalty=0.0, max_words=9)
 

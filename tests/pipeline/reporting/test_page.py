@@ -30,6 +30,7 @@ from pipeline.reporting.page import (
     tiles,
     unfolding,
 )
+from tests.quick import some_quick
 
 EVIL = "<script>alert('&')</script>\"'"
 LONG = "w" * 3000
@@ -133,7 +134,7 @@ def test_colours_stand_out_in_both_themes(theme, paper):
 
 
 @pytest.mark.parametrize("text", [EVIL, LONG, HEBREW, ODD], ids=["evil", "long", "hebrew", "odd"])
-@pytest.mark.parametrize("width", [320, pytest.param(390, marks=pytest.mark.slow), 1280])
+@pytest.mark.parametrize("width", some_quick([320, 390, 1280], quick=[320, 1280]))
 def test_the_page_fits_and_asks_for_nothing(browser, tmp_path, text, width):
     path = tmp_path / "index.html"
     path.write_text(whole(text), encoding="utf-8")

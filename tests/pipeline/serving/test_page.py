@@ -4,6 +4,8 @@ import base64
 
 import pytest
 
+from tests.quick import looks
+
 WAIT = 30_000  # milliseconds
 # Stands for the browser's voice: headless ones have none.
 VOICE = """
@@ -174,15 +176,7 @@ def test_a_file_beyond_the_bound_is_refused_by_the_page(open_page, bounds, pictu
     page.get_by_text("exceed the maximum allowed size").first.wait_for(timeout=WAIT)
 
 
-@pytest.mark.parametrize(
-    ("width", "scheme"),
-    [
-        (1280, "light"),
-        (360, "dark"),
-        pytest.param(1280, "dark", marks=pytest.mark.slow),
-        pytest.param(360, "light", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize(("width", "scheme"), looks(narrow=360))
 def test_it_fits_and_can_be_read(open_page, picture_bytes, width, scheme):
     page = open_page(width, scheme)
     choose(page, "photo.png", picture_bytes(6))

@@ -31,6 +31,7 @@ from tests.pipeline.captioner.search.tables import (
     keeps_to,
     run,
 )
+from tests.quick import some_quick
 
 REPOSITORY = Path(__file__).parents[4]
 NAMES = ("greedy", "beam", "diverse", "required", "sample")
@@ -49,10 +50,7 @@ def test_pictures_together_are_as_each_alone(name, bounds):
         check(found, table, 6, 0.0 if name == "greedy" else 0.9, picture)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=() if name == "beam" else pytest.mark.slow) for name in NAMES],
-)
+@pytest.mark.parametrize("name", some_quick(NAMES, quick=["beam"]))
 def test_compiled_is_as_eager(name):
     table = Table.random(seed=3, words=5, pictures=5)
     model = Search(name, table, BOUNDS)
