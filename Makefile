@@ -14,6 +14,7 @@ help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 repro: .venv/.ready  ## Run the whole pipeline; only what changed runs again
+	@python -m stages.mend
 	dvc repro
 	@python -m stages.summary
 

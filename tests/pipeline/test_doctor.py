@@ -109,6 +109,14 @@ def test_dvc(tmp_path, answers, told, state, words):
     assert words in found.found
 
 
+def test_a_half_written_dvc_lock_is_told(tmp_path, answers):
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / "dvc.lock").write_text("")  # as DVC leaves it where it is killed
+    found = doctor.dvc(tmp_path)
+    assert (found.state, found.found) == ("problem", "dvc.lock is half-written")
+    assert "stages.mend" in found.advice
+
+
 def test_the_data_set_is_found_by_its_layout(tmp_path):
     assert "no such folder" in doctor.data(tmp_path, PARAMS).advice
     (tmp_path / "mine").mkdir()
