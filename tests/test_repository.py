@@ -136,6 +136,8 @@ def test_licences_are_those_that_the_packages_tell():
     for name in locked:
         if version_of(name) not in (None, pinned[canonicalize_name(name)]):
             continue  # of another version, as when old ones are tried: it may have another text
+        if listed[name] == licences.ELSEWHERE:
+            continue  # nothing that is locked needs it here, but what is tried instead does
         told = licences.licence(name)
         assert told != "unknown", name
         assert told in (listed[name], licences.ELSEWHERE), name
