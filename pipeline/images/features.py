@@ -10,11 +10,12 @@ batches at most. Memory does not grow with the pictures, but for some 300 bytes 
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 from pydantic import Field
@@ -25,7 +26,7 @@ from pipeline.images.cache import DIGEST, DamagedError, FeatureCache
 from pipeline.images.cluster import Encoded, RaySettings
 from pipeline.images.encoding import Encode, encode_padded
 from pipeline.images.listing import Pictures
-from pipeline.images.reading import Busy, Picture, read_batches
+from pipeline.images.reading import Batch, Busy, Picture, read_batches
 from pipeline.images.room import check_room, full_disk_told
 from pipeline.images.shards import Format, Manifest, Precision, Row, write_shards
 from pipeline.images.spec import Arithmetic, Pooling
@@ -185,11 +186,17 @@ def compute(
     missing = cache.missing(digests_of(pictures))
     if source.cluster is not None:
         return _compute_on_cluster(pictures, missing, source.cluster, cache, work)
-    batches = read_batches(
-        _each_once(pictures, missing), raw, source.side, batch_size, workers, work.decoding
+    wanted = _each_once(pictures, missing)
+    batches = cast(  # it is one, and has to be closed
+        "Generator[Batch]",
+        read_batches(wanted, raw, source.side, batch_size, workers, work.decoding),
     )
     begun = time.perf_counter()
-    with Progress("features", len(missing), "pictures") as progress, _Writer(cache, work) as writer:
+    with (
+        closing(batches),  # after an error too, as its threads would wait for one another
+        Progress("features", len(missing), "pictures") as progress,
+        _Writer(cache, work) as writer,
+    ):
         asked = begun
         for number, (batch, pixels) in enumerate(batches):
             came = time.perf_counter()

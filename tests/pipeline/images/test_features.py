@@ -194,6 +194,7 @@ def test_a_failing_writer_stops_the_run(drawn, run_all, tmp_path, monkeypatch):
         with pytest.raises(InputError, match="disk is full"):
             run_all(pictures, encode)
     assert len(encode.batches) <= 3
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("decode")]
     assert not (tmp_path / "out").exists()
     run_all(pictures)
     assert bytes_in(tmp_path / "out")
