@@ -63,13 +63,26 @@ class Split:
     references: Sequence[Sequence[Sequence[str]]]
 
 
-def pad(tokens: Sequence[Sequence[int]]) -> np.ndarray:
-    """Make lists of ids one int32 array, padded at the end to the longest."""
-    longest = max(len(ids) for ids in tokens)
-    padded = np.full((len(tokens), longest), PAD, "int32")
+def pad(tokens: Sequence[Sequence[int]], multiple: int = 1) -> np.ndarray:
+    """Make lists of ids one int32 array, padded at the end.
+
+    Args:
+        tokens: n lists of ids, START first.
+        multiple: of how many ids, START not counted, the length is a multiple.
+
+    Returns:
+        (n, 1 + t), where t is at least what the longest list has beside START.
+    """
+    longest = max(len(ids) for ids in tokens) - 1
+    padded = np.full((len(tokens), 1 + rounded_up(longest, multiple)), PAD, "int32")
     for row, ids in zip(padded, tokens, strict=True):
         row[: len(ids)] = ids
     return padded
+
+
+def rounded_up(length: int, multiple: int) -> int:
+    """Tell the least multiple that is no less than a length."""
+    return -(-length // multiple) * multiple
 
 
 def shift(tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -93,13 +106,19 @@ class Batches:
         features: float (pictures, f), or (pictures, h, w, f) for grids; read batch by batch.
         batch_size: captions a batch; the last one may be smaller.
         seed: of the order.
+        multiple: words that a batch's length is a multiple of; see `backend.words_at_once`.
     """
 
     def __init__(
-        self, captions: Captions, features: PictureFeatures, batch_size: int, seed: int
+        self,
+        captions: Captions,
+        features: PictureFeatures,
+        batch_size: int,
+        seed: int,
+        multiple: int = 1,
     ) -> None:
         self.captions, self.features = captions, features
-        self.batch_size, self.seed = batch_size, seed
+        self.batch_size, self.seed, self.multiple = batch_size, seed, multiple
         self.lengths = np.array([len(ids) for ids in captions.tokens])
         self.order = self._draw(epoch=0)
 
@@ -112,7 +131,9 @@ class Batches:
     def __getitem__(self, index: int) -> Batch:
         """Return ((features (b, *shape), inputs (b, t)), targets (b, t), weights (b, t))."""
         rows = self.order[index]
-        inputs, targets, weights = shift(pad([self.captions.tokens[row] for row in rows]))
+        inputs, targets, weights = shift(
+            pad([self.captions.tokens[row] for row in rows], self.multiple)
+        )
         pictures = self.features[self.captions.pictures[rows]].astype("float32")
         return (pictures, inputs), targets, weights
 

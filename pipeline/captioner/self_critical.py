@@ -40,8 +40,8 @@ import numpy as np
 from keras import ops, tree
 from pydantic import Field
 
-from pipeline.backend import jit
-from pipeline.captioner.batches import PictureFeatures, Split
+from pipeline.backend import jit, words_at_once
+from pipeline.captioner.batches import PictureFeatures, Split, rounded_up
 from pipeline.captioner.captioner import Captioner
 from pipeline.captioner.checkpoint import Checkpoint, History, take_finished
 from pipeline.captioner.decoders.base import Decoder, State, Tensor
@@ -357,8 +357,8 @@ class Trainer:
             keras.optimizers.Adam(settings.learning_rate, global_clipnorm=settings.clip_norm),
             jit_compile=jit(),
         )
-        # XLA compiles anew for every combination of lengths.
-        self.groups = 1 if jit() else GROUPS
+        # XLA would compile anew for every combination of lengths.
+        self.groups, self.multiple = (1 if jit() else GROUPS), words_at_once()
         self.policy.optimizer.build(self.policy.trainable_variables)
 
     def run_epoch(self, epoch: int, progress: Progress) -> dict[str, float]:
@@ -395,7 +395,7 @@ class Trainer:
             tokens: sampled captions, int (b, k, t).
             advantages: of each, (b, k).
         """
-        groups = surrogate(tokens, advantages, self.groups)
+        groups = surrogate(tokens, advantages, self.groups, self.multiple)
         inputs = tuple((group.pictures, group.inputs) for group in groups)
         targets = tuple(group.targets for group in groups)
         weights = tuple(group.weights for group in groups)
@@ -427,7 +427,7 @@ class Group(NamedTuple):
 
     Attributes:
         pictures: the place of each caption's picture among the features, int32 (n,).
-        inputs, targets: token ids, int32 (n, t); t is the longest caption's.
+        inputs, targets: token ids, int32 (n, t); t is the longest caption's, or a multiple.
         weights: float32 (n, t).
     """
 
@@ -437,7 +437,9 @@ class Group(NamedTuple):
     weights: np.ndarray
 
 
-def surrogate(tokens: np.ndarray, advantages: np.ndarray, groups: int) -> list[Group]:
+def surrogate(
+    tokens: np.ndarray, advantages: np.ndarray, groups: int, multiple: int = 1
+) -> list[Group]:
     """Turn captions and advantages into a loss whose gradient is the negative policy gradient.
 
     Args:
@@ -445,6 +447,7 @@ def surrogate(tokens: np.ndarray, advantages: np.ndarray, groups: int) -> list[G
         advantages: (b, k).
         groups: into how many the captions are cut, by their length, so that less padding is
             computed: among hundreds of samples there is always a long one.
+        multiple: words that a group's length is a multiple of, as far as t goes.
     """
     pictures, samples, _ = tokens.shape
     targets = tokens.reshape(pictures * samples, -1).astype("int32")
@@ -456,7 +459,7 @@ def surrogate(tokens: np.ndarray, advantages: np.ndarray, groups: int) -> list[G
     order = np.argsort(lengths, kind="stable") if groups > 1 else np.arange(len(targets))
     found = []
     for rows in np.array_split(order, min(groups, len(order))):
-        longest = lengths[rows].max()
+        longest = rounded_up(lengths[rows].max(), multiple)
         cut = inputs[rows, :longest], targets[rows, :longest], weights[rows, :longest]
         found.append(Group(picture[rows], *cut))
     return found

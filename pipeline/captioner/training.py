@@ -18,7 +18,7 @@ import keras
 import numpy as np
 from pydantic import Field
 
-from pipeline.backend import jit
+from pipeline.backend import jit, words_at_once
 from pipeline.captioner.batches import Batch, Batches, Split, ahead
 from pipeline.captioner.captioner import Captioner
 from pipeline.captioner.checkpoint import Checkpoint, History, take_finished
@@ -81,7 +81,9 @@ def fit(
             on_epoch(metrics)
         return finished
 
-    batches = Batches(train.captions, train.features, settings.batch_size, settings.seed)
+    batches = Batches(
+        train.captions, train.features, settings.batch_size, settings.seed, words_at_once()
+    )
     trainer = Trainer(decoder, batches, settings)
     state = Checkpoint(decoder, checkpoint, trainer.optimizer)
     history = state.restore()

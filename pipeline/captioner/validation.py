@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipeline.backend import jit
+from pipeline.backend import jit, words_at_once
 from pipeline.captioner.batches import Batches, Split, ahead
 from pipeline.captioner.captioner import Captioner, SearchSettings
 from pipeline.captioner.objective import PLAIN, Objective, crossentropy
@@ -42,7 +42,7 @@ class Validation:
         self.teacher = Objective(captioner.decoder, PLAIN)
         self.teacher.compile(loss=crossentropy(), jit_compile=jit())
         trace(self.teacher, captioner.decoder.feature_shape)
-        self.batches = Batches(val.captions, val.features, batch_size, seed=0)
+        self.batches = Batches(val.captions, val.features, batch_size, 0, words_at_once())
         self.search = SearchSettings.plain(beam_width=1, length_penalty=0.0, max_words=max_words)
         self.scorer = CiderD(val.references)
 

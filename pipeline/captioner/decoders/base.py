@@ -205,7 +205,7 @@ class Decoder(keras.Model):
         Returns:
             Its hidden state after each word, (b, t, d).
         """
-        if has_gpu():
+        if self.has_kernel():
             return self.lstm(words, initial_state=list(state) if state else None)[0]
         if not self.lstm.built:
             self.lstm.build((None, None, words.shape[-1]))
@@ -216,6 +216,11 @@ class Decoder(keras.Model):
         gates = ops.matmul(words, ops.cast(cell.kernel, words.dtype))  # (b, t, 4d)
         gates = gates + ops.cast(cell.bias, words.dtype)
         return lstm_words(gates, cell.recurrent_kernel, *state)[0]
+
+    def has_kernel(self) -> bool:
+        """Whether Keras can run cuDNN's LSTM: under JAX it can in float32 alone."""
+        whole = self.compute_dtype == "float32"
+        return has_gpu() and (whole or keras.backend.backend() != "jax")
 
     def drop_over_words(self, values: Tensor, training: bool) -> Tensor:
         """Drop values of (b, t, n) in training: other ones at every word, or the same at all."""

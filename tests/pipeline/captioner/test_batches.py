@@ -15,9 +15,9 @@ def some_captions(lengths: list[int]) -> Captions:
     return Captions(np.arange(len(lengths)) // 2, tokens)
 
 
-def batches_of(lengths: list[int], size: int, seed: int = 1) -> Batches:
+def batches_of(lengths: list[int], size: int, seed: int = 1, multiple: int = 1) -> Batches:
     features = np.arange(len(lengths) * 2.0).reshape(-1, 2)
-    return Batches(some_captions(lengths), features, size, seed)
+    return Batches(some_captions(lengths), features, size, seed, multiple)
 
 
 def test_shift_is_as_drawn_in_the_module_s_head():
@@ -36,6 +36,20 @@ def test_unknown_words_are_read_but_not_learned():
 def test_padding_is_at_the_end():
     assert pad([[1, 5, 2], [1, 2]]).tolist() == [[1, 5, 2], [1, 2, PAD]]
     assert pad([[1, 5, 2], [1, 2]]).dtype == np.int32
+
+
+@given(lengths=st.lists(st.integers(1, 12), min_size=1, max_size=40), multiple=st.integers(1, 5))
+@settings(deadline=None)
+def test_lengths_are_multiples_and_nothing_else_changes(lengths, multiple):
+    for own, padded in zip(
+        batches_of(lengths, 3), batches_of(lengths, 3, 1, multiple), strict=True
+    ):
+        width = own[1].shape[1]
+        assert padded[1].shape[1] == -(-width // multiple) * multiple
+        for one, other in ((own[0][1], padded[0][1]), (own[1], padded[1]), (own[2], padded[2])):
+            np.testing.assert_array_equal(other[:, :width], one)
+        assert not padded[2][:, width:].any(), "padding weighs nothing"
+        assert (padded[1][:, width:] == PAD).all()
 
 
 @given(

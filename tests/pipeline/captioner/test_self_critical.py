@@ -240,6 +240,15 @@ def test_captions_are_grouped_by_their_length():
     assert len(surrogate(TOKENS, np.ones((2, 2)), groups=9)) == 4  # a caption each, and no more
 
 
+@pytest.mark.parametrize(("multiple", "width"), [(1, 4), (2, 4), (3, 5), (4, 4)])
+def test_lengths_are_multiples_as_far_as_captions_go(multiple, width):
+    advantages = np.array([[4.0, -8.0], [0.0, 2.0]])
+    [own], [padded] = (surrogate(TOKENS, advantages, 1, number) for number in (1, multiple))
+    assert padded.targets.shape == (4, width)
+    np.testing.assert_array_equal(padded.weights[:, :4], own.weights)
+    assert not padded.weights[:, 4:].any()
+
+
 # --- Real decoders in the tiny world ---
 
 
