@@ -49,7 +49,9 @@ class Adaptive(GridDecoder):
     ) -> tuple[Tensor, Tensor]:
         """See `GridDecoder.attend_all`."""
         features, tokens = inputs
-        hidden, cell, picture = self.start(features)
+        grid = self.read_grid(features, training)  # (b, p, f)
+        picture = self._picture(grid)  # (b, e)
+        hidden = cell = self.nothing(features, self.settings.units)
         words = self.read_words(tokens, training)  # (b, t) -> (b, t, e)
         gates = self._read(self.from_word, words, picture)  # (b, t, 4d)
         gates = gates + remembering(self.settings.units)
@@ -57,14 +59,13 @@ class Adaptive(GridDecoder):
         before = ops.concatenate([hidden[:, None], after[:, :-1]], axis=1)  # (b, t, d)
         opened = self._read(self.word_gate, words, picture) + self.hidden_gate(before)
         sentinel = ops.sigmoid(opened) * ops.tanh(cells)  # (b, t, d), see `_sentinel`
-        seen = self._look(after, sentinel, self.remember(features, training))
+        seen = self._look(after, sentinel, self.remember(grid, training))
         return seen.context + after, seen.weights
 
     def start(self, features: Tensor) -> State:
         """See `Decoder.start`."""
-        picture = self.to_picture(ops.mean(self.normalised(features), axis=1))  # (b, f) -> (b, e)
         nothing = self.nothing(features, self.settings.units)
-        return nothing, nothing, picture
+        return nothing, nothing, self._picture(self.read_grid(features))
 
     def attend_step(
         self, tokens: Tensor, state: State, memory: Memory
@@ -77,6 +78,10 @@ class Adaptive(GridDecoder):
         seen = self._look(by_picture(after, memory), by_picture(sentinel, memory), memory)
         context, weights = by_caption(seen.context), by_caption(seen.weights)
         return self.log_probabilities(context + after), (after, cell, picture), weights
+
+    def _picture(self, grid: Tensor) -> Tensor:
+        """Make of the mean place what each word is read beside: (b, p, f) -> (b, e)."""
+        return self.to_picture(ops.mean(grid, axis=1))
 
     def _advance(self, state: State, word: Tensor) -> State:
         """Read a word's gates (b, 4d): the new hidden and cell state."""

@@ -32,10 +32,11 @@ class SoftAttention(GridDecoder):
     ) -> tuple[Tensor, Tensor]:
         """See `GridDecoder.attend_all`."""
         features, tokens = inputs
-        memory = self.remember(features, training)
+        grid = self.read_grid(features, training)  # (b, p, f)
+        memory = self.remember(grid, training)
         words = self.read_words(tokens, training)  # (b, t) -> (b, t, e)
         nowhere = self.nothing(features, memory[0].shape[1])  # (b, p)
-        first = (*self.start(features), self.nothing(features, self.settings.units), nowhere)
+        first = (*self._picture(grid), self.nothing(features, self.settings.units), nowhere)
         hidden, _, seen, weights = over_words(
             lambda state, word: self._advance(state[:2], word, memory),
             first,
@@ -45,8 +46,7 @@ class SoftAttention(GridDecoder):
 
     def start(self, features: Tensor) -> State:
         """See `Decoder.start`."""
-        average = ops.mean(self.normalised(features), axis=1)  # (b, p, f) -> (b, f)
-        return self.to_hidden(average), self.to_cell(average)
+        return self._picture(self.read_grid(features))
 
     def attend_step(
         self, tokens: Tensor, state: State, memory: Memory
@@ -56,6 +56,11 @@ class SoftAttention(GridDecoder):
         hidden, cell, seen, weights = self._advance(state, self.from_word(word), memory)
         log_probs = self.log_probabilities(self._output(word, hidden, seen))
         return log_probs, (hidden, cell), weights
+
+    def _picture(self, grid: Tensor) -> State:
+        """Make of the mean place, (b, p, f), the first hidden and cell state, (b, d) each."""
+        average = ops.mean(grid, axis=1)  # (b, f)
+        return self.to_hidden(average), self.to_cell(average)
 
     def _advance(self, state: State, word: Tensor, memory: Memory) -> State:
         """Look, then read a word's gates (b, 4d): hidden, cell, what was seen, and where."""

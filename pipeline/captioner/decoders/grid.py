@@ -54,6 +54,9 @@ class GridDecoder(Decoder):
         self.normalise = keras.layers.LayerNormalization(
             axis=(1, 2), center=False, scale=False, name="grid_normalised"
         )
+        self.drop_features = keras.layers.Dropout(
+            self.settings.dropout, noise_shape=(None, 1, None), name="grid_dropout"
+        )
         self.to_places = keras.layers.Dense(self.settings.units, activation="relu", name="places")
         width = self.settings.attention_width or self.usual_width()
         self.to_keys = keras.layers.Dense(width, name="keys")
@@ -108,18 +111,23 @@ class GridDecoder(Decoder):
 
     def memory(self, features: Tensor) -> Memory:
         """Project a grid (b, h, w, f) to places (b, p, d) and the keys they are found by."""
-        return self.remember(features, training=False)
+        return self.remember(self.read_grid(features), training=False)
 
-    def remember(self, features: Tensor, training: bool) -> Memory:
-        """See `memory`."""
-        places = self.to_places(self.normalised(features))  # (b, p, f) -> (b, p, d)
+    def read_grid(self, features: Tensor, training: bool = False) -> Tensor:
+        """Put a grid's places in a row, and normalise: (b, h, w, f) -> (b, p, f).
+
+        In training some features are dropped, the same at all places: what is dropped at one place
+        alone could be read from the place beside it, and pictures would be learned by heart.
+        """
+        height, width, depth = features.shape[1:]
+        grid = self.normalise(ops.reshape(features, (-1, height * width, depth)))
+        return self.drop_features(grid, training=training)
+
+    def remember(self, grid: Tensor, training: bool) -> Memory:
+        """See `memory`; the grid is as `read_grid` gives it, (b, p, f)."""
+        places = self.to_places(grid)  # (b, p, f) -> (b, p, d)
         places = self.dropout(places, training=training)
         return places, self.to_keys(places)  # (b, p, d), (b, p, a)
-
-    def normalised(self, features: Tensor) -> Tensor:
-        """Put the places of a grid in a row, and normalise: (b, h, w, f) -> (b, p, f)."""
-        height, width, depth = features.shape[1:]
-        return self.normalise(ops.reshape(features, (-1, height * width, depth)))
 
     def look(self, query: Tensor, memory: Memory) -> Seen:
         """Look at the grid once for each query: (b, q, d).

@@ -39,7 +39,7 @@ class TopDown(GridDecoder):
     ) -> tuple[Tensor, Tensor]:
         """See `GridDecoder.attend_all`."""
         features, tokens = inputs
-        memory = self.remember(features, training)
+        memory = self.remember(self.read_grid(features, training), training)
         words = self.read_words(tokens, training)  # (b, t) -> (b, t, e)
         nowhere = self.nothing(features, memory[0].shape[1])  # (b, p)
         *_, spoken, _, weights = over_words(
@@ -54,9 +54,9 @@ class TopDown(GridDecoder):
         nothing = self.nothing(features, self.settings.units)
         return nothing, nothing, nothing, nothing
 
-    def remember(self, features: Tensor, training: bool) -> Memory:
+    def remember(self, grid: Tensor, training: bool) -> Memory:
         """See `GridDecoder.memory`; the third part is what the mean place adds, (b, 4d)."""
-        places, keys = super().remember(features, training)
+        places, keys = super().remember(grid, training)
         return places, keys, self.watch_mean(ops.mean(places, axis=1))
 
     def attend_step(

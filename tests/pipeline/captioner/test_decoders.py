@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 from keras import ops
 
+from pipeline.backend import has_gpu
+from pipeline.captioner.decoders import base
 from pipeline.captioner.decoders.base import Decoder, DecoderSettings
 from pipeline.captioner.decoders.find import DECODERS, build
 from pipeline.captioner.decoders.grid import GridDecoder, lstm
@@ -392,6 +394,29 @@ def test_variational_masks_are_the_same_at_every_word_and_differ_between_caption
     assert 0.3 < one.mean() < 0.7
 
 
+@pytest.mark.parametrize("name", sorted(name for name in DECODERS if DECODERS[name].needs_grid))
+def test_in_training_a_feature_is_dropped_at_all_places_of_a_grid(name):
+    decoder = made(name, GRID)
+    features, _ = inputs(GRID)
+    whole = numbers(decoder.read_grid(features))
+    assert whole.shape == (len(features), 6, 5)
+    assert whole.all()
+    dropped = numbers(decoder.read_grid(np.repeat(features, 20, axis=0), training=True)) == 0
+    assert (dropped == dropped[:, :1]).all(), "at one place as at the others"
+    assert 0.2 < dropped.mean() < 0.8
+    assert len(np.unique(dropped[:, 0], axis=0)) > 4, "other ones of each picture"
+
+
+@pytest.mark.parametrize("name", sorted(name for name in DECODERS if DECODERS[name].needs_grid))
+def test_whatever_is_read_of_a_grid_has_passed_its_dropout(name, monkeypatch):
+    decoder = made(name, GRID)
+    features, tokens = inputs(GRID)
+    monkeypatch.setattr(decoder, "drop_features", lambda grid, training: ops.zeros_like(grid))
+    found = numbers(decoder((features, tokens), training=False))
+    other = numbers(decoder((features + np.arange(5), tokens), training=False))
+    np.testing.assert_array_equal(found, other)
+
+
 @every_decoder
 def test_variational_dropout_drops_words_that_are_read_and_what_is_scored(name, shape):
     """All words alike: then what is dropped is what makes the places of a caption differ."""
@@ -460,11 +485,52 @@ def test_in_half_precision_weights_and_scores_are_float32(name, shape, precision
 @pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
 def test_cudnn_has_the_lstm_whatever_is_turned_on(name, precision):
     """The words are read by one fused kernel in training, forwards and backwards."""
-    import tensorflow as tf
-
-    if not tf.config.list_physical_devices("GPU"):
+    if not has_gpu():
         pytest.skip("no GPU: cuDNN's LSTM kernel cannot be looked for")
     decoder = made(name, POOLED, precision=precision, **EXTRAS)
+    if keras.backend.backend() == "jax":
+        if precision != "float32":
+            pytest.skip("JAX has the kernel in float32 alone")
+        program = _gradient_under_jax(decoder)
+        assert "cudnn_rnn_bwd" in program
+        assert "stablehlo.while" not in program
+        return
+    kinds = _kernels_under_tensorflow(decoder)
+    assert {"CudnnRNNV3", "CudnnRNNBackpropV3"} <= kinds, sorted(kinds)
+    assert not {"While", "StatelessWhile"} & kinds
+
+
+@pytest.mark.parametrize(
+    ("backend", "precision", "expected"),
+    [
+        ("tensorflow", "float32", True),
+        ("tensorflow", "mixed_float16", True),
+        ("jax", "float32", True),
+        ("jax", "mixed_bfloat16", False),  # JAX's cuDNN LSTM raises for it while it compiles
+    ],
+)
+def test_the_kernel_is_taken_where_it_can_be(monkeypatch, backend, precision, expected):
+    decoder = made("inject", POOLED, precision=precision)
+    monkeypatch.setattr(keras.backend, "backend", lambda: backend)
+    assert not decoder.has_kernel()
+    monkeypatch.setattr(base, "has_gpu", lambda: True)
+    assert decoder.has_kernel() is expected
+
+
+def _gradient_under_jax(decoder) -> str:
+    import jax
+
+    fixed = [value.value for value in decoder.non_trainable_variables]
+
+    def loss(weights):
+        scores, _ = decoder.stateless_call(weights, fixed, inputs(POOLED), training=True)
+        return ops.mean(scores[..., 4:])
+
+    return jax.jit(jax.grad(loss)).lower([one.value for one in decoder.trainable_weights]).as_text()
+
+
+def _kernels_under_tensorflow(decoder) -> set[str]:
+    import tensorflow as tf
 
     @tf.function
     def step(features, tokens):
@@ -474,6 +540,4 @@ def test_cudnn_has_the_lstm_whatever_is_turned_on(name, precision):
 
     graph = step.get_concrete_function(*map(tf.constant, inputs(POOLED))).graph.as_graph_def()
     nodes = [*graph.node, *(node for one in graph.library.function for node in one.node_def)]
-    kinds = {node.op for node in nodes}
-    assert {"CudnnRNNV3", "CudnnRNNBackpropV3"} <= kinds, sorted(kinds)
-    assert not {"While", "StatelessWhile"} & kinds
+    return {node.op for node in nodes}
