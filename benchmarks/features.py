@@ -10,11 +10,13 @@ bare        the encoder on batches that lie in memory, decoded: the best of it a
 whole       the stage but for its start: reads, hashes, decodes, encodes, writes cache and shards
 warm        the same with every picture in the cache
 more        the same with all but one in a hundred in the cache
+decoding    reading, hashing and decoding alone, by the stage's threads: what no GPU can pass
 one by one  what tutorials do: `load_img`, `preprocess_input`, `predict`, for each picture
 """
 
 import shutil
 import tempfile
+from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import cycle, islice
 from pathlib import Path
@@ -24,6 +26,7 @@ import keras
 import numpy as np
 
 from benchmarks.timing import in_turn, photographs, ratios, spread, weights
+from pipeline.backend import has_gpu
 from pipeline.files import sha256_of
 from pipeline.images.cluster import RaySettings
 from pipeline.images.decode import Span
@@ -34,8 +37,9 @@ from pipeline.images.networks import NETWORKS
 from pipeline.images.precision import fastest
 from pipeline.images.reading import Picture, read_batches
 
-SIDE, BATCH, ROUNDS = 224, 16, 3
-PICTURES = {"MobileNetV2": 1600, "ResNet50": 400}  # 1% of the former is one batch
+SIDE, ROUNDS = 224, 3
+BATCH = 128 if has_gpu() else 16
+PICTURES = {"MobileNetV2": 1600, "ResNet50": 2560 if has_gpu() else 400}  # 1% of 1,600 is a batch
 FEW = 32  # of one by one
 WEIGHTS = {
     "MobileNetV2": "mobilenet_v2_imagenet_notop.weights.h5",
@@ -81,6 +85,7 @@ def _measure(network: str) -> dict[str, Any]:
             "whole": lambda: stage.run(pictures, "cold"),
             "warm": lambda: stage.run(pictures, "known"),
             "more": lambda: stage.run(pictures, "more"),
+            "decoding": lambda: deque(read_batches(pictures, folder, SIDE, BATCH), maxlen=0),
             "one by one": lambda: [_predict(encoder.body, network, path) for path in paths],
         }
         stage.prepare(pictures)
@@ -95,6 +100,8 @@ def _measure(network: str) -> dict[str, Any]:
         "bare_pictures_per_second": spread([number / value for value in times[f"bare {best}"]]),
         "pictures_per_second": spread([number / value for value in times["whole"]]),
         "share_of_bare": ratios(times[f"bare {best}"], times["whole"]),
+        "decoded_pictures_per_second": spread([number / value for value in times["decoding"]]),
+        "share_of_decoding": ratios(times["decoding"], times["whole"]),
         "times_one_by_one": ratios(each, times["whole"]),
         "cold_to_warm": ratios(times["whole"], times["warm"]),
         "one_percent_new_to_cold": ratios(times["more"], times["whole"]),

@@ -5,8 +5,11 @@ import platform
 import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+PACKAGES = "tensorflow", "jax", "keras", "numpy", "dvc"
 
 
 def seconds(function: Callable[[], Any]) -> float:
@@ -61,11 +64,15 @@ def weights() -> Path:
 
 def machine() -> dict[str, Any]:
     """What the figures depend on."""
+    import keras  # for which those wait that do not ask
+
     return {
         "cores": os.cpu_count(),
         "processor": platform.machine(),
         "python": platform.python_version(),
-        **{name: version(name) for name in ("tensorflow", "keras", "numpy", "dvc")},
+        "backend": keras.backend.backend(),
+        "devices": keras.distribution.list_devices(),
+        **{name: version(name) for name in PACKAGES if find_spec(name)},
     }
 
 

@@ -1,0 +1,366 @@
+"""The ladder on photographs: what each step of decoder and training is worth, over three seeds.
+
+    CAPTION_FLICKR8K=... CAPTION_WEIGHTS=... python -m benchmarks.ladder train FOLDER inject
+    python -m benchmarks.ladder score FOLDER
+
+`train` runs the stages by their own commands for rows of benchmarks/ladder.yaml (all, if none is
+named), in a folder of its own, and captions the validation and test pictures; what is done there
+already is not done again. `score` gives the official scores of all captions that it finds there,
+writes them to benchmarks/ladder.json, and prints the table.
+
+Each training is what `dvc repro` would do with the row's settings and one seed. On a GPU it pays to
+run several side by side (`--jobs`); on a CPU they would only be in each other's way. The scores
+need Java and no GPU: the folder may be carried from one machine to another in between.
+"""
+
+import json
+import logging
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import typer
+import yaml
+
+from benchmarks.timing import machine, photographs, weights
+from pipeline.evaluation.over_seeds import over_seeds
+from pipeline.files import write_json, write_text
+
+log = logging.getLogger(__name__)
+
+ROOT = Path(__file__).parents[1]
+ROWS = Path(__file__).with_suffix(".yaml")
+RESULTS = Path(__file__).with_suffix(".json")
+Rows = Annotated[Path, typer.Option(help="The ladder.")]
+SPLITS = ("val", "test")
+Settings = dict[str, Any]
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+class Row(NamedTuple):
+    """A row of the ladder.
+
+    Attributes:
+        name: of the row.
+        settings: all of params.yaml, by section.
+        of: the row whose decoders it searches with; its own name where it trains.
+        ensemble: whether the seeds search together.
+    """
+
+    name: str
+    settings: Settings
+    of: str
+    ensemble: bool
+
+
+def read_rows(path: Path = ROWS, params: Path = ROOT / "params.yaml") -> dict[str, Row]:
+    """Read the ladder, each row's settings worked out."""
+    ladder, plain = yaml.safe_load(path.read_text()), params.read_text()
+
+    def changes(name: str) -> Settings:
+        own = dict(ladder["rows"][name])
+        above = own.pop("from", None) or own.get("of")
+        return {**(changes(above) if above else ladder["base"]), **own}
+
+    rows = {}
+    for name in ladder["rows"]:
+        found = changes(name)
+        own = ladder["rows"][name]
+        settings = yaml.safe_load(plain)
+        for key in ("of", "ensemble"):
+            found.pop(key, None)
+        for key, value in found.items():
+            _set(settings, key.split("."), value)
+        rows[name] = Row(name, settings, own.get("of", name), own.get("ensemble", False))
+    return rows
+
+
+def _set(settings: Settings, keys: Sequence[str], value: Any) -> None:
+    """Set what is there already: a misspelt name is an error."""
+    for key in keys[:-1]:
+        settings = settings[key]
+    if keys[-1] not in settings:
+        raise KeyError(".".join(keys))
+    settings[keys[-1]] = value
+
+
+class Work:
+    """A folder in which rows are trained.
+
+    Args:
+        folder: where; what is finished there is taken as it is.
+        raw: the photographs.
+        files: folder of ImageNet weights.
+    """
+
+    def __init__(self, folder: Path, raw: Path, files: Path) -> None:
+        self.folder, self.raw, self.files = folder, raw, files
+
+    def prepare(self, row: Row) -> None:
+        """Make the tables, the encoder and the features of a row."""
+        raw, folder, tables = self.raw, self.folder, (self._images, self._captions)
+        encoder, features = self._encoder(row), self._features(row)
+        self._once(folder / "ingest", row, "ingest", raw)
+        self._once(folder / "clean", row, "clean", folder / "ingest" / "captions.parquet")
+        self._once(folder / "vocabulary", row, "vocabulary", *tables, folder / "none")
+        self._once(encoder, row, "encoder", raw, *tables, self.files)
+        cache = "--cache", folder / "cache"
+        self._once(features, row, "features", raw, self._images, encoder, options=cache)
+
+    def train(self, row: Row, seed: int) -> None:
+        """Train a row from one seed."""
+        out = self._bundle(row.name, seed).parent
+        words = self.folder / "vocabulary"
+        tables = self._images, self._captions, words / "vocabulary.json", words / "embeddings.npy"
+        # Of its own, as one that is finished removes those that were used longest ago.
+        cache = "--cache", self.folder / "training" / f"{self._training(row)}-{seed}"
+        given = *tables, self._encoder(row), self._features(row)
+        self._once(out, seeded(row, seed), "train", *given, options=cache)
+
+    def chains(self, rows: Iterable[Row], seeds: Sequence[int]) -> list[list[tuple[Row, int]]]:
+        """Gather what has to be trained one after another: what goes on with the same training."""
+        found: dict[str, list[tuple[Row, int]]] = {}
+        for seed in seeds:
+            for row in (row for row in rows if row.of == row.name):
+                found.setdefault(f"{self._training(row)}-{seed}", []).append((row, seed))
+        return [
+            sorted(chain, key=lambda one: one[0].settings["train"]["self_critical"]["epochs"])
+            for chain in found.values()
+        ]
+
+    def caption(self, row: Row, seeds: Sequence[int]) -> None:
+        """Caption the splits with the decoder of one seed, or of several together."""
+        out = self.folder / row.name / _seeds_name(row, seeds) / "captions.json"
+        if out.exists():
+            return
+        bundles = [str(self._bundle(row.of, seed)) for seed in seeds]
+        features, params = self._features(row), out.parent / "params.yaml"
+        write_text(params, yaml.safe_dump(row.settings))
+        command = "benchmarks.ladder", "search", *bundles
+        self._run(out.parent, (*command, self.folder, features, params, out))
+
+    @property
+    def _images(self) -> Path:
+        return self.folder / "ingest" / "images.parquet"
+
+    @property
+    def _captions(self) -> Path:
+        return self.folder / "clean" / "captions.parquet"
+
+    def _encoder(self, row: Row) -> Path:
+        return self.folder / f"encoder_{_short(row.settings['encoder'])}"
+
+    def _features(self, row: Row) -> Path:
+        return self._encoder(row).with_name(
+            f"features_{_short(row.settings['encoder'], row.settings['features'])}"
+        )
+
+    def _training(self, row: Row) -> str:
+        """Name a training by all that it depends on but its seed and what comes after it."""
+        settings = dict(row.settings["train"])
+        for name in ("seeds", "self_critical"):
+            settings.pop(name)
+        return _short(settings, row.settings["encoder"], row.settings["features"])
+
+    def _bundle(self, name: str, seed: int) -> Path:
+        return self.folder / name / f"seed_{seed}" / "train" / "bundle"
+
+    def _once(
+        self, out: Path, row: Row, stage: str, *given: Path, options: Iterable[Any] = ()
+    ) -> None:
+        """Run a stage, unless it has been; the time it took is left beside what it made."""
+        told = out.with_name(f"{out.name}.seconds")
+        if told.exists():
+            return
+        params = out.with_name(f"{out.name}.yaml")
+        write_text(params, yaml.safe_dump(row.settings))
+        begun = time.perf_counter()
+        self._run(out, (f"stages.{stage}", *given, out, "--params", params, *options))
+        write_text(told, f"{time.perf_counter() - begun:.1f}\n")
+
+    def _run(self, out: Path, command: Iterable[Any]) -> None:
+        """Run a module in a process of its own; what it tells goes to a file."""
+        words = [sys.executable, "-m", *map(str, command)]
+        log.info("%s", " ".join(words[1:4]))
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with out.with_name(f"{out.name}.log").open("wb") as told:
+            done = subprocess.run(words, cwd=ROOT, stdout=told, stderr=told, check=False)
+        if done.returncode:
+            raise RuntimeError(f"{' '.join(words)}: exit code {done.returncode}, see {told.name}")
+
+
+def seeded(row: Row, seed: int) -> Row:
+    """The row with one seed."""
+    train = {**row.settings["train"], "seeds": [seed]}
+    return row._replace(settings={**row.settings, "train": train})
+
+
+def _short(*settings: Settings) -> str:
+    return sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def _seeds_name(row: Row, seeds: Sequence[int]) -> str:
+    return "ensemble" if row.ensemble else f"seed_{seeds[0]}"
+
+
+@app.command()
+def train(
+    folder: Annotated[Path, typer.Argument(help="Where; what is finished there is kept.")],
+    names: Annotated[list[str] | None, typer.Argument(help="Rows; all.")] = None,
+    seeds: Annotated[str, typer.Option(help="Which.")] = "1,2,3",
+    jobs: Annotated[int, typer.Option(help="Trainings at a time; 1 on a CPU.")] = 1,
+    ladder: Rows = ROWS,
+) -> None:
+    """Train rows, and caption the validation and test pictures with each."""
+    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.INFO)
+    known = read_rows(ladder)
+    rows = [known[name] for name in names or known]
+    numbers = [int(seed) for seed in seeds.split(",")]
+    work = Work(folder.resolve(), photographs(), weights())
+    for row in rows:
+        work.prepare(row)
+    begun = time.perf_counter()
+    with ThreadPoolExecutor(jobs) as pool:
+        chains = work.chains(rows, numbers)
+        for done in [pool.submit(_train_chain, work, chain) for chain in chains]:
+            _told(done.exception())
+        groups = [
+            (row, group)
+            for row in rows
+            for group in ([numbers] if row.ensemble else [[seed] for seed in numbers])
+        ]
+        for done in [pool.submit(work.caption, *group) for group in groups]:
+            _told(done.exception())
+    log.info("%.0f s", time.perf_counter() - begun)
+
+
+def _train_chain(work: Work, chain: Sequence[tuple[Row, int]]) -> None:
+    for row, seed in chain:
+        work.train(row, seed)
+        work.caption(row, [seed])
+
+
+def _told(error: BaseException | None) -> None:
+    if error is not None:
+        log.error("%s", error)
+
+
+@app.command()
+def search(
+    bundles: Annotated[list[Path], typer.Argument(help="Trained; of several, an ensemble.")],
+    folder: Annotated[Path, typer.Argument(help="Where the tables are.")],
+    features: Annotated[Path, typer.Argument(help="Features of the pictures.")],
+    params: Annotated[Path, typer.Argument(help="Settings of the search.")],
+    out: Annotated[Path, typer.Argument(help="Captions by split and picture.")],
+) -> None:
+    """Caption the validation and the test pictures."""
+    from pipeline.captioner import bundle
+    from pipeline.captioner.captioner import SearchSettings
+    from pipeline.evaluation.split import Searcher
+    from pipeline.params import load
+    from pipeline.tables import IMAGES, read_table
+    from stages.evaluate import EvaluateSettings
+
+    settings = load(EvaluateSettings, "evaluate", params)
+    how = SearchSettings(**settings.model_dump(include=set(SearchSettings.model_fields)))
+    searcher = Searcher(bundles[0], features)
+    together = bundle.together([bundle.load_members(path)[0] for path in bundles])
+    images = read_table(folder / "ingest" / "images.parquet", IMAGES).to_pylist()
+    found = {}
+    for split in SPLITS:
+        ids = sorted(row["image_id"] for row in images if row["split"] == split)
+        captions = searcher.caption(ids, how, together)
+        found[split] = {image_id: best[0].text for image_id, best in captions.items()}
+    write_json(out, found)
+
+
+@app.command()
+def score(
+    folder: Annotated[Path, typer.Argument(help="That `train` has worked in.")],
+    ladder: Rows = ROWS,
+) -> None:
+    """Score all captions, write benchmarks/ladder.json, and print the table."""
+    from pipeline.evaluation.split import select
+    from pipeline.tables import CAPTIONS, IMAGES, read_table
+
+    tables = (
+        read_table(folder / "ingest" / "images.parquet", IMAGES),
+        read_table(folder / "ingest" / "captions.parquet", CAPTIONS),
+    )
+    references = {split: select(split, *tables).references for split in SPLITS}
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"rows": {}}
+    results["scored_on"] = machine()
+    for name, row in read_rows(ladder).items():
+        found = sorted((folder / name).glob("*/captions.json"))
+        if not found:
+            continue
+        every = {path.parent.name: _scored(path, references) for path in found}
+        for run, figures in every.items():
+            figures["training"] = _training(folder / row.of / run / "train")
+        results["rows"][name] = {"every": every, **_over(list(every.values()))}
+        write_json(RESULTS, results)
+    typer.echo(table(results["rows"]))
+
+
+def _scored(path: Path, references: Mapping[str, Mapping[str, Sequence[str]]]) -> dict[str, Any]:
+    """The official scores of captions by split; worked out once."""
+    from pipeline.evaluation.scores import score as official
+
+    known = path.with_name("scores.json")
+    if not known.exists():
+        captions = json.loads(path.read_text())
+        scored = {split: official(captions[split], references[split]) for split in SPLITS}
+        rounded = {
+            split: {name: round(value, 4) for name, value in found.corpus.items()}
+            | {"tokenisation": found.tokenisation}
+            for split, found in scored.items()
+        }
+        write_json(known, rounded)
+    found: dict[str, Any] = json.loads(known.read_text())
+    return found
+
+
+def _training(out: Path) -> dict[str, Any]:
+    """What a training told of itself, and the minutes it took."""
+    if not (out / "metrics.json").exists():
+        return {}
+    told: dict[str, Any] = json.loads((out / "metrics.json").read_text())
+    minutes = float(out.with_name(f"{out.name}.seconds").read_text()) / 60
+    return {"minutes": round(minutes, 1), **told}
+
+
+def _over(every: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Mean over the seeds, and deviation where there are several."""
+    return {
+        name: over_seeds(every, lambda values, how=how: round(how(values), 4))  # type: ignore[misc]
+        for name, how in (("mean", statistics.mean), ("deviation", statistics.stdev))
+        if name == "mean" or len(every) > 1
+    }
+
+
+def table(rows: Mapping[str, Any]) -> str:
+    """Write the test scores, and CIDEr-D of validation, as Markdown."""
+    lines = [
+        "| row | seeds | minutes | val CIDEr-D | BLEU-4 | METEOR | ROUGE-L | CIDEr-D |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, row in rows.items():
+        mean, apart = row["mean"], row.get("deviation", {"test": {}, "val": {}})
+        cells = [f"{mean['val']['cider_d']:.3f}"]
+        for metric in ("bleu_4", "meteor", "rouge_l", "cider_d"):
+            value, spread = mean["test"].get(metric), apart["test"].get(metric)
+            told = "" if value is None else f"{value:.3f}"
+            cells.append(told if spread is None else f"{told} ± {spread:.3f}")
+        minutes = mean["training"].get("minutes", "")
+        lines.append(f"| `{name}` | {len(row['every'])} | {minutes} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    app()
