@@ -415,6 +415,8 @@ mark { background: none; color: var(--orange); }
 .cards .grounds p { margin: .15rem 0; justify-content: flex-start; color: var(--orange); }
 .cards .grounds span { flex: 0 0 3.6rem; color: var(--muted); font-weight: 400; }
 .cards bdi { flex: 1; min-width: 0; overflow-wrap: anywhere; }
+.cards > li > p { flex-wrap: wrap; row-gap: 0; }
+.cards > li > p bdi { flex: 1 0 auto; max-width: 100%; }
 .cards span { color: var(--muted); font-variant-numeric: tabular-nums; white-space: nowrap; }
 .cards p span { color: var(--ink); font-weight: 600; }
 @media screen and (max-width: 40rem) {
