@@ -18,6 +18,11 @@ import numpy as np
 from keras import ops
 
 from pipeline.captioner.decoders.base import Decoder, Memory, State, Tensor
+from pipeline.captioner.decoders.recurrence import lstm_step
+
+# Added to the forget gates, so that a fresh LSTM remembers: Jozefowicz, Zaremba and Sutskever, "An
+# Empirical Exploration of Recurrent Network Architectures" (2015).
+REMEMBER = 1.0
 
 
 class Seen(NamedTuple):
@@ -157,19 +162,17 @@ class GridDecoder(Decoder):
 def lstm(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
     """One step of an LSTM: its gates before their functions, (b, 4d), and its cell state, (b, d).
 
-    The forget gate has 1 added, so that a fresh LSTM remembers (Jozefowicz et al. 2015).
+    To the forget gate REMEMBER is added.
 
     Returns:
         The new hidden and cell state, (b, d) each.
     """
-    enter, forget, new, leave = ops.split(gates, 4, axis=-1)
-    cell = ops.sigmoid(forget + 1.0) * cell + ops.sigmoid(enter) * ops.tanh(new)
-    return ops.sigmoid(leave) * ops.tanh(cell), cell
+    return lstm_step(gates, cell, remember=REMEMBER)
 
 
 def remembering(units: int) -> np.ndarray:
     """What `lstm` adds to its gates, (4d,), for loops that add it to all words at once."""
-    return np.repeat(np.array([0, 1, 0, 0], "float32"), units)
+    return np.repeat(np.array([0, REMEMBER, 0, 0], "float32"), units)
 
 
 def over_words(advance: Callable[[State, Tensor], State], state: State, words: Tensor) -> State:

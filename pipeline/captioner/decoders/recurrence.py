@@ -19,13 +19,20 @@ Tensor = Any  # a tensor of the Keras backend in use
 Tensors = tuple[Tensor, ...]
 
 
-def _lstm(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
-    """One step of an LSTM: its gates before their functions, (b, 4d), and its cell state, (b, d).
+def lstm_step(gates: Tensor, cell: Tensor, remember: float = 0.0) -> tuple[Tensor, Tensor]:
+    """One step of an LSTM.
+
+    Args:
+        gates: before their functions, (b, 4d).
+        cell: its cell state, (b, d).
+        remember: what is added to the forget gate.
 
     Returns:
         The new hidden and cell state, (b, d) each.
     """
     enter, forget, new, leave = ops.split(gates, 4, axis=-1)
+    if remember:
+        forget = forget + remember
     cell = ops.sigmoid(forget) * cell + ops.sigmoid(enter) * ops.tanh(new)
     return ops.sigmoid(leave) * ops.tanh(cell), cell
 
@@ -50,7 +57,7 @@ def _lstm_words(gates: Tensor, recurrent: Tensor, hidden: Tensor, cell: Tensor) 
 
     def advance(before: Tensors, word: Tensor) -> tuple[Tensors, Tensors]:
         gates = word + ops.matmul(before[0], ops.transpose(lying))  # (b, 4d)
-        after = (*_lstm(gates, before[1]), gates)
+        after = (*lstm_step(gates, before[1]), gates)
         return after, after
 
     words = words_first(gates)

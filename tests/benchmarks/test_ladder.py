@@ -1,0 +1,93 @@
+"""The ladder's rows are what its file says, and are trained in an order that shares work."""
+
+import pytest
+import yaml
+
+from benchmarks.ladder import ROOT, Work, read_rows, seeded, table
+
+LADDER = {
+    "base": {"train.units": 512},
+    "rows": {
+        "inject": {},
+        "smooth": {"from": "inject", "train.label_smoothing": 0.1},
+        "scst": {"from": "smooth", "train.self_critical.epochs": 2},
+        "wide": {"of": "scst", "evaluate.beam_width": 7},
+        "together": {"of": "scst", "ensemble": True},
+    },
+}
+
+
+@pytest.fixture
+def rows_of(tmp_path):
+    def read(ladder):
+        path = tmp_path / "ladder.yaml"
+        path.write_text(yaml.safe_dump(ladder, sort_keys=False))
+        return read_rows(path)
+
+    return read
+
+
+def test_a_row_is_the_one_above_it_and_what_it_changes(rows_of):
+    rows = rows_of(LADDER)
+    assert list(rows) == list(LADDER["rows"])
+    assert rows["inject"].settings["train"]["units"] == 512
+    assert rows["inject"].settings["train"]["label_smoothing"] == 0.0
+    assert rows["scst"].settings["train"]["label_smoothing"] == 0.1
+    assert rows["scst"].settings["train"]["self_critical"]["epochs"] == 2
+    assert rows["smooth"].settings["train"]["self_critical"]["epochs"] == 0
+    assert rows["wide"].settings["evaluate"]["beam_width"] == 7
+    assert [row.of for row in rows.values()] == ["inject", "smooth", "scst", "scst", "scst"]
+    assert [name for name, row in rows.items() if row.ensemble] == ["together"]
+
+
+def test_what_is_not_set_is_as_in_params_yaml(rows_of):
+    plain = yaml.safe_load((ROOT / "params.yaml").read_text())
+    plain["train"]["units"] = 512
+    assert rows_of(LADDER)["inject"].settings == plain
+
+
+@pytest.mark.parametrize("name", ["train.unitz", "trian.units", "train.self_critical.epoch"])
+def test_a_misspelt_setting_is_no_new_one(rows_of, name):
+    with pytest.raises(KeyError):
+        rows_of({"base": {}, "rows": {"inject": {name: 1}}})
+
+
+def test_the_committed_ladder_can_be_read():
+    rows = read_rows()
+    assert rows["inject"].settings["ingest"]["folder"] == "data/raw/flickr8k"
+    assert all(row.of in rows for row in rows.values())
+
+
+def test_what_goes_on_with_a_training_waits_for_it(rows_of, tmp_path):
+    rows = rows_of(LADDER)
+    work = Work(tmp_path, tmp_path, tmp_path)
+    backwards = [rows[name] for name in reversed(LADDER["rows"])]
+    chains = [[(row.name, seed) for row, seed in chain] for chain in work.chains(backwards, [1, 2])]
+    assert sorted(chains) == [
+        [("inject", 1)],
+        [("inject", 2)],
+        [("smooth", 1), ("scst", 1)],
+        [("smooth", 2), ("scst", 2)],
+    ]
+    assert [chain[0][1] for chain in chains] == [1, 1, 2, 2], "every row once, before seed 2"
+
+
+def test_one_seed_at_a_time(rows_of):
+    rows = rows_of(LADDER)
+    assert seeded(rows["inject"], 3).settings["train"]["seeds"] == [3]
+    assert rows["inject"].settings["train"]["seeds"] == [1]
+
+
+def test_the_table_has_means_and_deviations():
+    def scores(value):
+        return {"val": {"cider_d": value}, "test": {"bleu_4": value, "cider_d": value}}
+
+    row = {
+        "every": {"seed_1": {}, "seed_2": {}},
+        "mean": {**scores(0.5), "training": {"minutes": 12.5}},
+        "deviation": scores(0.01),
+    }
+    alone = {"every": {"seed_1": {}}, "mean": {**scores(0.4), "training": {}}}
+    *_, first, second = table({"inject": row, "wide": alone}).splitlines()
+    assert first == "| `inject` | 2 | 12.5 | 0.500 | 0.500 ± 0.010 |  |  | 0.500 ± 0.010 |"
+    assert second == "| `wide` | 1 |  | 0.400 | 0.400 |  |  | 0.400 |"
