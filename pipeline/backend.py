@@ -23,18 +23,6 @@ def jit() -> str | bool:
     return "auto"
 
 
-def words_at_once() -> int:
-    """How many lengths of captions share one compiled step: captions are padded to multiples of it.
-
-    XLA compiles a step for every length: some seconds for a CPU, up to a minute for a GPU, which
-    does not mind the padding. TensorFlow without it compiles once for all
-    (`pipeline/captioner/tracing.py`).
-    """
-    if not jit():
-        return 1
-    return 16 if has_gpu() else 4
-
-
 def seed(number: int) -> None:
     """Seed every generator that Keras draws from, and have TensorFlow add in a fixed order.
 

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import yaml
 
 from pipeline.datasets.find import find_layout
-from pipeline.dvc_lock import LOCK, is_whole
+from pipeline.dvc_files import broken
 from pipeline.errors import InputError
 
 State = Literal["ok", "note", "problem"]  # note: it works, and there is something to know
@@ -167,10 +167,9 @@ def dvc(root: Path) -> Finding:
     if not (root / ".dvc").is_dir():
         advice = "run from the repository, or make one: dvc init"
         return Finding("DVC", "problem", f"{root.resolve()} is not a DVC repository", advice)
-    lock = root / LOCK
-    if lock.is_file() and not is_whole(lock.read_bytes()):
-        advice = "DVC was killed while it wrote it. To put it right: python -m stages.mend"
-        return Finding("DVC", "problem", f"{LOCK} is half-written", advice)
+    if half := broken(root):
+        advice = "DVC was killed while it wrote. To put it right: python -m stages.mend"
+        return Finding("DVC", "problem", f"half-written: {', '.join(half)}", advice)
     told = _output([sys.executable, "-m", "dvc", "status", "--json"], root)
     try:
         changed = list(json.loads(told))  # in the order of the graph

@@ -6,16 +6,15 @@ from typing import Annotated
 
 import typer
 
-from pipeline import dvc_lock
+from pipeline import dvc_files
 from stages.command import run
 
 log = logging.getLogger(__name__)
 
 
 def mend(root: Annotated[Path, typer.Argument(help="The repository.")] = Path()) -> None:
-    """Put dvc.lock right where DVC was killed while it wrote it; `make repro` begins with this."""
-    told = dvc_lock.mend(root)
-    if told is not None:
+    """Put right what DVC left half-written where it was killed; `make repro` begins with this."""
+    for told in dvc_files.mend(root):
         log.warning("%s", told)
 
 

@@ -106,7 +106,7 @@ class Batches:
         features: float (pictures, f), or (pictures, h, w, f) for grids; read batch by batch.
         batch_size: captions a batch; the last one may be smaller.
         seed: of the order.
-        multiple: words that a batch's length is a multiple of; see `backend.words_at_once`.
+        multiple: words that a batch's length is a multiple of; see `tracing.words_at_once`.
     """
 
     def __init__(

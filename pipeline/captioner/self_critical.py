@@ -40,12 +40,13 @@ import numpy as np
 from keras import ops, tree
 from pydantic import Field
 
-from pipeline.backend import jit, words_at_once
+from pipeline.backend import jit
 from pipeline.captioner.batches import PictureFeatures, Split, rounded_up
 from pipeline.captioner.captioner import Captioner
 from pipeline.captioner.checkpoint import Checkpoint, History, take_finished
 from pipeline.captioner.decoders.base import Decoder, State, Tensor
 from pipeline.captioner.reward import Reward
+from pipeline.captioner.tracing import words_at_once
 from pipeline.captioner.validation import Validation
 from pipeline.errors import InputError
 from pipeline.params import Settings

@@ -1,4 +1,4 @@
-"""Compile the steps of a model for batches of any shape, before it sees the first."""
+"""Which shapes the steps of a model are compiled for, and when."""
 
 import keras
 import numpy as np
@@ -37,3 +37,14 @@ def trace(model: keras.Model, feature_shape: tuple[int, ...]) -> None:
         model.test_function(batches)
     for variable, value in zip(kept, before, strict=True):
         variable.assign(value)
+
+
+def words_at_once() -> int:
+    """How many lengths of captions share one compiled step: captions are padded to multiples of it.
+
+    XLA compiles a step for every length: some seconds for a CPU, up to a minute for a GPU, which
+    does not mind the padding. TensorFlow without it compiles once for all, see `trace`.
+    """
+    if not backend.jit():
+        return 1
+    return 16 if backend.has_gpu() else 4

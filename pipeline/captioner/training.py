@@ -18,14 +18,14 @@ import keras
 import numpy as np
 from pydantic import Field
 
-from pipeline.backend import jit, words_at_once
+from pipeline.backend import jit
 from pipeline.captioner.batches import Batch, Batches, Split, ahead
 from pipeline.captioner.captioner import Captioner
 from pipeline.captioner.checkpoint import Checkpoint, History, take_finished
 from pipeline.captioner.decoders.base import Decoder, DecoderSettings
 from pipeline.captioner.objective import Objective, ObjectiveSettings, crossentropy
 from pipeline.captioner.schedule import Rate, ScheduleSettings
-from pipeline.captioner.tracing import trace
+from pipeline.captioner.tracing import trace, words_at_once
 from pipeline.captioner.updates import Accumulating, UpdateSettings, adam, averaged
 from pipeline.captioner.validation import Mean, Validation
 from pipeline.progress import Progress

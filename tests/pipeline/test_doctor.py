@@ -109,11 +109,12 @@ def test_dvc(tmp_path, answers, told, state, words):
     assert words in found.found
 
 
-def test_a_half_written_dvc_lock_is_told(tmp_path, answers):
-    (tmp_path / ".dvc").mkdir()
-    (tmp_path / "dvc.lock").write_text("")  # as DVC leaves it where it is killed
+def test_what_dvc_left_half_written_is_told(tmp_path, answers):
+    (tmp_path / ".dvc" / "tmp").mkdir(parents=True)
+    (tmp_path / "dvc.lock").write_text("")  # as DVC leaves them where it is killed
+    (tmp_path / ".dvc" / "tmp" / "rwlock").write_text('{"write": {"a"')
     found = doctor.dvc(tmp_path)
-    assert (found.state, found.found) == ("problem", "dvc.lock is half-written")
+    assert (found.state, found.found) == ("problem", "half-written: dvc.lock, .dvc/tmp/rwlock")
     assert "stages.mend" in found.advice
 
 
