@@ -35,19 +35,16 @@ def mend(root: Path) -> list[str]:
     Returns:
         What was done.
     """
-    import zc.lockfile  # what DVC locks with
+    from dvc.lock import Lock, LockError
 
     if not (root / ".dvc").is_dir():
         return []
     (root / TMP).mkdir(exist_ok=True)
     try:
-        held = zc.lockfile.LockFile(str(root / TMP / "lock"))
-    except zc.lockfile.LockError:
+        with Lock(str(root / TMP / "lock")):  # after some seconds it gives up
+            return [told for told in (_mend_lock(root), _mend_rwlock(root)) if told]
+    except LockError:
         return []
-    try:
-        return [told for told in (_mend_lock(root), _mend_rwlock(root)) if told]
-    finally:
-        held.close()
 
 
 def broken(root: Path) -> list[str]:

@@ -106,14 +106,13 @@ def test_a_half_written_rwlock_goes_as_dvc_refuses_it(tmp_path, text):
 
 def test_while_dvc_is_at_work_nothing_is_touched(tmp_path):
     """It may be in the middle of writing."""
-    import zc.lockfile
+    from dvc.lock import Lock
 
     (tmp_path / TMP).mkdir(parents=True)
     (tmp_path / "dvc.lock").write_bytes(b"")
-    held = zc.lockfile.LockFile(str(tmp_path / TMP / "lock"))
-    assert mend(tmp_path) == []
+    with Lock(str(tmp_path / TMP / "lock")):
+        assert mend(tmp_path) == []
     assert (tmp_path / "dvc.lock").exists()
-    held.close()
     assert len(mend(tmp_path)) == 1
 
 

@@ -181,7 +181,9 @@ def running(captioner, tmp_path_factory) -> Iterator[Running]:
         time.sleep(0.01)
     yield Running(f"http://127.0.0.1:{taken.getsockname()[1]}", describer, uploads)
     made.should_exit = True
-    thread.join(20)
+    thread.join(5)
+    made.force_exit = True  # whoever still holds a connection
+    thread.join(5)
     describer.close()
     os.environ.clear()
     os.environ.update(before)
