@@ -23,7 +23,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 import yaml
@@ -31,6 +31,9 @@ import yaml
 from benchmarks.timing import machine, photographs, weights
 from pipeline.evaluation.over_seeds import over_seeds
 from pipeline.files import write_json, write_text
+
+if TYPE_CHECKING:  # it brings Keras, for which `train` need not wait
+    from pipeline.evaluation.split import Split
 
 log = logging.getLogger(__name__)
 
@@ -64,20 +67,17 @@ def read_rows(path: Path = ROWS, params: Path = ROOT / "params.yaml") -> dict[st
     ladder, plain = yaml.safe_load(path.read_text()), params.read_text()
 
     def changes(name: str) -> Settings:
-        own = dict(ladder["rows"][name])
-        above = own.pop("from", None) or own.get("of")
+        row = ladder["rows"][name]
+        above = row.get("from") or row.get("of")
+        own = {key: value for key, value in row.items() if "." in key}
         return {**(changes(above) if above else ladder["base"]), **own}
 
     rows = {}
-    for name in ladder["rows"]:
-        found = changes(name)
-        own = ladder["rows"][name]
+    for name, row in ladder["rows"].items():
         settings = yaml.safe_load(plain)
-        for key in ("of", "ensemble"):
-            found.pop(key, None)
-        for key, value in found.items():
+        for key, value in changes(name).items():
             _set(settings, key.split("."), value)
-        rows[name] = Row(name, settings, own.get("of", name), own.get("ensemble", False))
+        rows[name] = Row(name, settings, row.get("of", name), row.get("ensemble", False))
     return rows
 
 
@@ -261,22 +261,17 @@ def search(
 ) -> None:
     """Caption the validation and the test pictures."""
     from pipeline.captioner import bundle
-    from pipeline.captioner.captioner import SearchSettings
     from pipeline.evaluation.split import Searcher
     from pipeline.params import load
-    from pipeline.tables import IMAGES, read_table
     from stages.evaluate import EvaluateSettings
 
-    settings = load(EvaluateSettings, "evaluate", params)
-    how = SearchSettings(**settings.model_dump(include=set(SearchSettings.model_fields)))
+    how = load(EvaluateSettings, "evaluate", params)
     searcher = Searcher(bundles[0], features)
     together = bundle.together([bundle.load_members(path)[0] for path in bundles])
-    images = read_table(folder / "ingest" / "images.parquet", IMAGES).to_pylist()
     found = {}
-    for split in SPLITS:
-        ids = sorted(row["image_id"] for row in images if row["split"] == split)
-        captions = searcher.caption(ids, how, together)
-        found[split] = {image_id: best[0].text for image_id, best in captions.items()}
+    for name, split in _splits(folder).items():
+        captions = searcher.caption(split.ids, how, together)
+        found[name] = {image_id: best[0].text for image_id, best in captions.items()}
     write_json(out, found)
 
 
@@ -286,14 +281,7 @@ def score(
     ladder: Rows = ROWS,
 ) -> None:
     """Score all captions, write benchmarks/ladder.json, and print the table."""
-    from pipeline.evaluation.split import select
-    from pipeline.tables import CAPTIONS, IMAGES, read_table
-
-    tables = (
-        read_table(folder / "ingest" / "images.parquet", IMAGES),
-        read_table(folder / "ingest" / "captions.parquet", CAPTIONS),
-    )
-    references = {split: select(split, *tables).references for split in SPLITS}
+    references = {name: split.references for name, split in _splits(folder).items()}
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"rows": {}}
     results["scored_on"] = machine()
     for name, row in read_rows(ladder).items():
@@ -302,10 +290,20 @@ def score(
             continue
         every = {path.parent.name: _scored(path, references) for path in found}
         for run, figures in every.items():
-            figures["training"] = _training(folder / row.of / run / "train")
+            figures["training"] = _told_of_training(folder / row.of / run / "train")
         results["rows"][name] = {"every": every, **_over(list(every.values()))}
         write_json(RESULTS, results)
     typer.echo(table(results["rows"]))
+
+
+def _splits(folder: Path) -> "dict[str, Split]":
+    """The validation and the test pictures, and what people said of them."""
+    from pipeline.evaluation.split import select
+    from pipeline.tables import CAPTIONS, IMAGES, read_table
+
+    images = read_table(folder / "ingest" / "images.parquet", IMAGES)
+    captions = read_table(folder / "ingest" / "captions.parquet", CAPTIONS)
+    return {name: select(name, images, captions) for name in SPLITS}
 
 
 def _scored(path: Path, references: Mapping[str, Mapping[str, Sequence[str]]]) -> dict[str, Any]:
@@ -326,7 +324,7 @@ def _scored(path: Path, references: Mapping[str, Mapping[str, Sequence[str]]]) -
     return found
 
 
-def _training(out: Path) -> dict[str, Any]:
+def _told_of_training(out: Path) -> dict[str, Any]:
     """What a training told of itself, and the minutes it took."""
     if not (out / "metrics.json").exists():
         return {}

@@ -22,6 +22,7 @@ from pipeline.files import write_text
 
 LOCK = "dvc.lock"
 TMP = Path(".dvc", "tmp")
+RWLOCK = str(TMP / "rwlock")
 ASIDE = TMP / "dvc.lock.half-written"
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -42,20 +43,20 @@ def mend(root: Path) -> list[str]:
     (root / TMP).mkdir(exist_ok=True)
     try:
         with Lock(str(root / TMP / "lock")):  # after some seconds it gives up
-            return [told for told in (_mend_lock(root), _mend_rwlock(root)) if told]
+            return [MENDED[name](root) for name in broken(root)]
     except LockError:
         return []
 
 
 def broken(root: Path) -> list[str]:
     """Name those of the two that DVC would refuse to read."""
-    path, rwlock = root / LOCK, root / TMP / "rwlock"
-    found = []
-    if path.is_file() and not is_whole(path.read_bytes()):
-        found.append(LOCK)
-    if rwlock.is_file() and not _is_rwlock(rwlock.read_bytes()):
-        found.append(str(TMP / "rwlock"))
-    return found
+    checks = {LOCK: is_whole, RWLOCK: _is_rwlock}
+    files = {name: root / name for name in checks}
+    return [
+        name
+        for name, path in files.items()
+        if path.is_file() and not checks[name](path.read_bytes())
+    ]
 
 
 def is_whole(text: bytes) -> bool:
@@ -81,12 +82,9 @@ def _fits(schema: Any, read: Any) -> bool:
     return True
 
 
-def _mend_lock(root: Path) -> str | None:
+def _mend_lock(root: Path) -> str:
     """Put the committed dvc.lock in the place of one that is half-written, or none."""
-    path = root / LOCK
-    if not path.is_file() or is_whole(path.read_bytes()):
-        return None
-    committed, aside = _committed(root), root / ASIDE
+    path, committed, aside = root / LOCK, _committed(root), root / ASIDE
     path.replace(aside)
     if committed is not None:
         write_text(path, committed.decode("utf-8"))
@@ -105,10 +103,11 @@ def _committed(root: Path) -> bytes | None:
     return asked.stdout if asked.returncode == 0 and is_whole(asked.stdout) else None
 
 
-def _mend_rwlock(root: Path) -> str | None:
+def _mend_rwlock(root: Path) -> str:
     """Remove a half-written rwlock: the processes that it was of are over."""
-    path = root / TMP / "rwlock"
-    if not path.is_file() or _is_rwlock(path.read_bytes()):
-        return None
+    path = root / RWLOCK
     path.unlink()
     return f"{path}: DVC was stopped while it wrote this; removed, as DVC makes a new one"
+
+
+MENDED = {LOCK: _mend_lock, RWLOCK: _mend_rwlock}
