@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
@@ -23,6 +24,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     until = float(os.environ.get("CAPTION_TESTS_UNTIL", "inf"))  # seconds since 1970
     if time.time() > until and item.get_closest_marker("slow"):
         pytest.skip("no time is left: CAPTION_TESTS_UNTIL has passed")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep together what shares dear fixtures: see tests/workers.py."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from tests.workers import LoadFolderScheduling  # pytest runs without xdist, too
+
+    return LoadFolderScheduling(config, log)
 
 
 @pytest.fixture(scope="module")

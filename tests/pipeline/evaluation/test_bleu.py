@@ -18,7 +18,7 @@ from pipeline.evaluation.bleu import (
     statistics,
 )
 
-pytestmark = pytest.mark.filterwarnings("error")
+pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
 
 SENTENCES = st.lists(st.sampled_from(["a", "dog", "runs", "on", "grass"]), max_size=9)
 PICTURES = st.lists(st.tuples(SENTENCES, st.lists(SENTENCES, min_size=1, max_size=4)), min_size=1)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pipeline.errors import InputError
 from pipeline.evaluation.cider import CiderD
 
-pytestmark = pytest.mark.filterwarnings("error")
+pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
 
 WORDS = ["a", "dog", "runs", "on", "grass", "cat"]
 SENTENCES = st.lists(st.sampled_from(WORDS), max_size=9)
