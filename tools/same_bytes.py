@@ -1,6 +1,6 @@
 """Write docs/reproducibility.md: which outputs have the same bytes, and what changes them.
 
-    python -m tools.same_bytes        # the whole graph on small scenes, six times: ten minutes
+    python -m tools.same_bytes        # the whole graph on small scenes, six times: 13 minutes
 
 Each condition runs in a copy of the repository of its own; what their dvc.lock say is compared.
 """
