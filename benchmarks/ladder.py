@@ -4,9 +4,10 @@
     python -m benchmarks.ladder score FOLDER
 
 `train` runs the stages by their own commands for rows of benchmarks/ladder.yaml (all, if none is
-named), in a folder of its own, and captions the validation and test pictures; what is done there
-already is not done again. `score` gives the official scores of all captions that it finds there,
-writes them to benchmarks/ladder.json, and prints the table.
+named), in a folder of its own: it trains, chooses the search on the validation pictures (as `dvc
+repro sweep` does, with the first seed for all), and captions the validation and test pictures; what
+is done there already is not done again. `score` gives the official scores of all captions that it
+finds there, writes them to benchmarks/ladder.json, and prints the table.
 
 Each training is what `dvc repro` would do with the row's settings and one seed. On a GPU it pays to
 run several side by side (`--jobs`); on a CPU they would only be in each other's way. The scores
@@ -23,6 +24,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
@@ -101,6 +103,7 @@ class Work:
 
     def __init__(self, folder: Path, raw: Path, files: Path) -> None:
         self.folder, self.raw, self.files = folder, raw, files
+        self._choosing = Lock()
 
     def prepare(self, row: Row) -> None:
         """Make the tables, the encoder and the features of a row."""
@@ -134,6 +137,12 @@ class Work:
             for chain in found.values()
         ]
 
+    def choose(self, row: Row, seed: int) -> None:
+        """Choose the search on the validation pictures: once, whichever seed is the first."""
+        given = self.folder / "ingest", self._features(row), self._bundle(row.name, seed)
+        with self._choosing:  # of seeds that are trained side by side, one chooses
+            self._once(self._sweep(row), row, "sweep", *given)
+
     def caption(self, row: Row, seeds: Sequence[int]) -> None:
         """Caption the splits with the decoder of one seed, or of several together."""
         out = self.folder / row.name / _seeds_name(row, seeds) / "captions.json"
@@ -141,7 +150,9 @@ class Work:
             return
         bundles = [str(self._bundle(row.of, seed)) for seed in seeds]
         features, params = self._features(row), out.parent / "params.yaml"
-        write_text(params, yaml.safe_dump(row.settings))
+        chosen = chosen_search(self._sweep(row))
+        settings = {**row.settings, "evaluate": {**row.settings["evaluate"], **chosen}}
+        write_text(params, yaml.safe_dump(settings))
         command = "benchmarks.ladder", "search", *bundles
         self._run(out.parent, (*command, self.folder, features, params, out))
 
@@ -171,6 +182,9 @@ class Work:
     def _bundle(self, name: str, seed: int) -> Path:
         return self.folder / name / f"seed_{seed}" / "train" / "bundle"
 
+    def _sweep(self, row: Row) -> Path:
+        return self.folder / row.of / "sweep"
+
     def _once(
         self, out: Path, row: Row, stage: str, *given: Path, options: Iterable[Any] = ()
     ) -> None:
@@ -193,6 +207,12 @@ class Work:
             done = subprocess.run(words, cwd=ROOT, stdout=told, stderr=told, check=False)
         if done.returncode:
             raise RuntimeError(f"{' '.join(words)}: exit code {done.returncode}, see {told.name}")
+
+
+def chosen_search(sweep: Path) -> Settings:
+    """The beam width and the length penalty that a sweep found best."""
+    best = json.loads((sweep / "best.json").read_text())
+    return {name: best[name] for name in ("beam_width", "length_penalty")}
 
 
 def seeded(row: Row, seed: int) -> Row:
@@ -243,6 +263,7 @@ def train(
 def _train_chain(work: Work, chain: Sequence[tuple[Row, int]]) -> None:
     for row, seed in chain:
         work.train(row, seed)
+        work.choose(row, seed)
         work.caption(row, [seed])
 
 
@@ -291,7 +312,8 @@ def score(
         every = {path.parent.name: _scored(path, references) for path in found}
         for run, figures in every.items():
             figures["training"] = _told_of_training(folder / row.of / run / "train")
-        results["rows"][name] = {"every": every, **_over(list(every.values()))}
+        search = chosen_search(folder / row.of / "sweep")
+        results["rows"][name] = {"search": search, "every": every, **_over(list(every.values()))}
         write_json(RESULTS, results)
     typer.echo(table(results["rows"]))
 
@@ -344,13 +366,13 @@ def _over(every: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def table(rows: Mapping[str, Any]) -> str:
     """Write the test scores, and CIDEr-D of validation, as Markdown."""
-    lines = [
-        "| row | seeds | minutes | val CIDEr-D | BLEU-4 | METEOR | ROUGE-L | CIDEr-D |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    names = ("row", "seeds", "minutes", "beam, penalty", "val CIDEr-D", "BLEU-4", "METEOR")
+    head = [*names, "ROUGE-L", "CIDEr-D"]
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for name, row in rows.items():
         mean, apart = row["mean"], row.get("deviation", {"test": {}, "val": {}})
-        cells = [f"{mean['val']['cider_d']:.3f}"]
+        search = f"{row['search']['beam_width']}, {row['search']['length_penalty']:g}"
+        cells = [search, f"{mean['val']['cider_d']:.3f}"]
         for metric in ("bleu_4", "meteor", "rouge_l", "cider_d"):
             value, spread = mean["test"].get(metric), apart["test"].get(metric)
             told = "" if value is None else f"{value:.3f}"

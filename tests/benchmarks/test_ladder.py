@@ -4,14 +4,15 @@ import pytest
 import yaml
 
 from benchmarks.ladder import ROOT, Work, read_rows, seeded, table
+from pipeline.files import write_json
 
 LADDER = {
-    "base": {"train.units": 512},
+    "base": {"train.units": 512, "sweep.beam_widths": [3]},
     "rows": {
         "inject": {},
         "smooth": {"from": "inject", "train.label_smoothing": 0.1},
         "scst": {"from": "smooth", "train.self_critical.epochs": 2},
-        "wide": {"of": "scst", "evaluate.beam_width": 7},
+        "wide": {"of": "scst", "evaluate.max_words": 7},
         "together": {"of": "scst", "ensemble": True},
     },
 }
@@ -35,7 +36,7 @@ def test_a_row_is_the_one_above_it_and_what_it_changes(rows_of):
     assert rows["scst"].settings["train"]["label_smoothing"] == 0.1
     assert rows["scst"].settings["train"]["self_critical"]["epochs"] == 2
     assert rows["smooth"].settings["train"]["self_critical"]["epochs"] == 0
-    assert rows["wide"].settings["evaluate"]["beam_width"] == 7
+    assert rows["wide"].settings["evaluate"]["max_words"] == 7
     assert [row.of for row in rows.values()] == ["inject", "smooth", "scst", "scst", "scst"]
     assert [name for name, row in rows.items() if row.ensemble] == ["together"]
 
@@ -43,6 +44,7 @@ def test_a_row_is_the_one_above_it_and_what_it_changes(rows_of):
 def test_what_is_not_set_is_as_in_params_yaml(rows_of):
     plain = yaml.safe_load((ROOT / "params.yaml").read_text())
     plain["train"]["units"] = 512
+    plain["sweep"]["beam_widths"] = [3]
     assert rows_of(LADDER)["inject"].settings == plain
 
 
@@ -72,6 +74,29 @@ def test_what_goes_on_with_a_training_waits_for_it(rows_of, tmp_path):
     assert [chain[0][1] for chain in chains] == [1, 1, 2, 2], "every row once, before seed 2"
 
 
+def test_all_seeds_and_their_ensemble_are_searched_as_the_first_seed_chose(
+    rows_of, tmp_path, monkeypatch
+):
+    rows, work, ran = rows_of(LADDER), Work(tmp_path, tmp_path, tmp_path), []
+
+    def run(out, command):
+        ran.append(command[0])
+        if command[0] == "stages.sweep":
+            write_json(out / "best.json", {"beam_width": 10, "length_penalty": 0.9, "cider_d": 1})
+
+    monkeypatch.setattr(work, "_run", run)
+    for seed in (1, 2):
+        work.choose(rows["scst"], seed)
+        work.caption(rows["scst"], [seed])
+    work.caption(rows["together"], [1, 2])
+    assert ran == ["stages.sweep", *["benchmarks.ladder"] * 3]
+    for folder in ("scst/seed_1", "scst/seed_2", "together/ensemble"):
+        search = yaml.safe_load((tmp_path / folder / "params.yaml").read_text())["evaluate"]
+        assert search["beam_width"] == 10
+        assert search["length_penalty"] == 0.9
+        assert search["max_words"] == 20
+
+
 def test_one_seed_at_a_time(rows_of):
     rows = rows_of(LADDER)
     assert seeded(rows["inject"], 3).settings["train"]["seeds"] == [3]
@@ -82,12 +107,14 @@ def test_the_table_has_means_and_deviations():
     def scores(value):
         return {"val": {"cider_d": value}, "test": {"bleu_4": value, "cider_d": value}}
 
+    search = {"beam_width": 10, "length_penalty": 1.0}
     row = {
+        "search": search,
         "every": {"seed_1": {}, "seed_2": {}},
         "mean": {**scores(0.5), "training": {"minutes": 12.5}},
         "deviation": scores(0.01),
     }
-    alone = {"every": {"seed_1": {}}, "mean": {**scores(0.4), "training": {}}}
+    alone = {"search": search, "every": {"seed_1": {}}, "mean": {**scores(0.4), "training": {}}}
     *_, first, second = table({"inject": row, "wide": alone}).splitlines()
-    assert first == "| `inject` | 2 | 12.5 | 0.500 | 0.500 ± 0.010 |  |  | 0.500 ± 0.010 |"
-    assert second == "| `wide` | 1 |  | 0.400 | 0.400 |  |  | 0.400 |"
+    assert first == "| `inject` | 2 | 12.5 | 10, 1 | 0.500 | 0.500 ± 0.010 |  |  | 0.500 ± 0.010 |"
+    assert second == "| `wide` | 1 |  | 10, 1 | 0.400 | 0.400 |  |  | 0.400 |"
