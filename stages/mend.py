@@ -1,21 +1,47 @@
-"""Let DVC run again after it was killed (not a stage): `python -m stages.mend`."""
+"""Put right what a killed run left (not a stage): `python -m stages.mend`."""
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pipeline import dvc_files
+from pipeline.files import remove_unfinished, restore_folder
 from stages.command import run
 
 log = logging.getLogger(__name__)
 
 
 def mend(root: Annotated[Path, typer.Argument(help="The repository.")] = Path()) -> None:
-    """Put right what DVC left half-written where it was killed; `make repro` begins with this."""
+    """Mend DVC's own files, and remove what is half-written; `make repro` begins with this.
+
+    A stage removes what killed ones left when it runs. But DVC may take its outputs from the cache
+    instead, and then it does not run.
+    """
     for told in dvc_files.mend(root):
         log.warning("%s", told)
+    for folder in list(_folders(root / "data")):
+        before = _hidden(folder)
+        for name in before:
+            restore_folder(folder / name.split(".", 3)[-1])  # .<process>.replaced.<name>
+        remove_unfinished(folder)
+        for name in sorted(before - _hidden(folder)):
+            log.warning("%s: half-written, of a stage that was killed: put right", folder / name)
+
+
+def _folders(data: Path) -> Iterator[Path]:
+    """List where stages write: not within the data sets in data/raw."""
+    yield from (data, data / "raw")
+    for path in sorted(data.glob("*")):
+        if path.name != "raw" and path.is_dir() and not path.is_symlink():
+            yield path
+            yield from (below for below in sorted(path.rglob("*")) if below.is_dir())
+
+
+def _hidden(folder: Path) -> set[str]:
+    return {path.name for path in folder.glob(".*")}
 
 
 if __name__ == "__main__":

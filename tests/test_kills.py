@@ -21,8 +21,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import dvc_files
 from pipeline.files import sha256_of
+from stages.mend import mend
 from tests.copies import STAGES, Copy, copy_to
 
 pytestmark = pytest.mark.slow
@@ -103,7 +103,7 @@ def test_a_killed_stage_ends_with_the_same_bytes(finished, stage, number):
     forget(copy)
     kill(copy, stage, after, how)
     shutil.rmtree(copy.root / ".dvc" / "cache" / "runs", ignore_errors=True)
-    dvc_files.mend(copy.root)  # as `make repro` begins
+    mend(copy.root)  # as `make repro` begins
     told = copy.repro()[1]
     found = written(copy)
     differ = sorted(name for name in expected | found if expected.get(name) != found.get(name))
