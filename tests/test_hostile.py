@@ -54,7 +54,10 @@ def test_whatever_the_bytes_they_are_read_or_told_in_one_line(tmp_path, name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["params", "csv", "jsonl", "coco", "karpathy", "flickr8k", "tar"])
+@pytest.mark.parametrize(
+    "name",
+    ["params", "csv", "jsonl", "coco", "karpathy", "flickr8k", "tar", "picture", "name"],
+)
 def test_what_atheris_finds(tmp_path, name):
     if importlib.util.find_spec("atheris") is None:
         pytest.skip("atheris is not installed: see tools/fuzz.py")

@@ -7,12 +7,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from PIL import Image
 
 import pipeline  # noqa: F401 - before TensorFlow: see pipeline/machine.py
 from pipeline.datasets import coco, flickr8k, karpathy, table, webdataset
 from pipeline.datasets.layout import Layout
 from pipeline.errors import InputError
 from pipeline.files import sha256_of, unsealed, write_sealed
+from pipeline.images.decode import PictureError, inside, inspect, read_square
 from pipeline.images.shards import MANIFEST, Format, open_shards, write_shards
 from pipeline.images.spec import read_spec
 from pipeline.params import load
@@ -22,6 +24,7 @@ from pipeline.text.embeddings import load_embeddings, write_embeddings
 from pipeline.text.vocabulary import Vocabulary
 
 ENCODER = "ab" * 32
+MAX_PIXELS, SIDE = 1_000_000, 8
 Reader = Callable[[Path, bytes], object]  # reads the bytes, as a file in an empty folder
 
 
@@ -69,6 +72,27 @@ def write_features(folder: Path, file_format: Format) -> None:
     )
 
 
+def _picture(path: Path) -> None:
+    """Take a picture's facts, and its pixels; a `PictureError` drops it with its reason."""
+    with suppress(PictureError):
+        inspect(path, MAX_PIXELS)
+        pixels = read_square(path, SIDE, MAX_PIXELS)
+        if pixels.shape != (SIDE, SIDE, 3):
+            raise AssertionError(f"what was accepted could not be read: {pixels.shape}")
+
+
+def _name_of_picture(folder: Path, data: bytes) -> None:
+    """Look a picture up by a name that is these bytes: never outside the data set."""
+    raw = folder / "raw"
+    raw.mkdir()
+    (raw / "a.png").touch()
+    (folder / "secret").touch()
+    with suppress(PictureError):
+        found = inside(raw, data.decode("utf-8", "surrogateescape"))
+        if not found.resolve().is_relative_to(raw.resolve()):
+            raise AssertionError(f"outside the data set: {found}")
+
+
 READERS: dict[str, Reader] = {
     "params": _in_file("params.yaml", lambda path: load(CleanSettings, "clean", path)),
     "table": _in_file("captions.parquet", lambda path: read_table(path, CAPTIONS)),
@@ -83,6 +107,8 @@ READERS: dict[str, Reader] = {
     "karpathy": _in_layout("dataset_flickr8k.json", karpathy.KARPATHY),
     "flickr8k": _in_layout("Flickr8k.token.txt", flickr8k.FLICKR8K),
     "tar": _in_layout("shard-000.tar", webdataset.WEBDATASET),
+    "picture": _in_file("picture", _picture),
+    "name": _name_of_picture,
 }
 
 
@@ -96,6 +122,8 @@ def whole(name: str, folder: Path) -> bytes:
     elif name == "embeddings":
         write_embeddings(folder / "whole.npy", np.ones((5, 3), np.float32))
         return (folder / "whole.npy").read_bytes()
+    elif name == "picture":
+        Image.new("RGB", (9, 7), (200, 30, 60)).save(folder / "whole", "JPEG")
     elif name in ("parquet", "tfrecord"):
         write_features(folder / "features", "parquet" if name == "parquet" else "tfrecord")
         [path] = (folder / "features").glob("features-*")
@@ -116,6 +144,7 @@ TEXTS = {
     "karpathy": b'{"images": [{"filename": "a.jpg", "split": "train", "sentids": [0], '
     b'"sentences": [{"raw": "a dog", "sentid": 0}]}]}',
     "flickr8k": b"a.jpg#0\ta dog\n",
+    "name": b"a.png",
 }
 
 
