@@ -44,6 +44,10 @@ ROWS = Path(__file__).with_suffix(".yaml")
 RESULTS = Path(__file__).with_suffix(".json")
 Rows = Annotated[Path, typer.Option(help="The ladder.")]
 SPLITS = ("val", "test")
+COLUMNS = (
+    *("row", "seeds", "minutes", "beam, penalty", "val CIDEr-D"),
+    *("BLEU-4", "METEOR", "ROUGE-L", "CIDEr-D"),
+)
 Settings = dict[str, Any]
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -366,9 +370,7 @@ def _over(every: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def table(rows: Mapping[str, Any]) -> str:
     """Write the test scores, and CIDEr-D of validation, as Markdown."""
-    names = ("row", "seeds", "minutes", "beam, penalty", "val CIDEr-D", "BLEU-4", "METEOR")
-    head = [*names, "ROUGE-L", "CIDEr-D"]
-    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    lines = [f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"]
     for name, row in rows.items():
         mean, apart = row["mean"], row.get("deviation", {"test": {}, "val": {}})
         search = f"{row['search']['beam_width']}, {row['search']['length_penalty']:g}"

@@ -1,6 +1,8 @@
 """What killed runs left is put right, and nothing else is touched."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -8,11 +10,9 @@ import pytest
 @pytest.fixture
 def dead() -> int:
     """The number of a process that is over."""
-    child = os.fork()
-    if child == 0:
-        os._exit(0)
-    os.waitpid(child, 0)
-    return child
+    child = subprocess.Popen((sys.executable, "-c", ""))
+    child.wait()
+    return child.pid
 
 
 @pytest.fixture

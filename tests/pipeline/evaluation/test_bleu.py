@@ -18,7 +18,8 @@ from pipeline.evaluation.bleu import (
     statistics,
 )
 
-pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
+# But not what other tests left unclosed, which is collected in whichever test comes next.
+pytestmark = pytest.mark.filterwarnings("error", "ignore::pytest.PytestUnraisableExceptionWarning")
 
 SENTENCES = st.lists(st.sampled_from(["a", "dog", "runs", "on", "grass"]), max_size=9)
 PICTURES = st.lists(st.tuples(SENTENCES, st.lists(SENTENCES, min_size=1, max_size=4)), min_size=1)

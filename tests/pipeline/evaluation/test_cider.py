@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from pipeline.errors import InputError
 from pipeline.evaluation.cider import CiderD
 
-pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
+# But not what other tests left unclosed, which is collected in whichever test comes next.
+pytestmark = pytest.mark.filterwarnings("error", "ignore::pytest.PytestUnraisableExceptionWarning")
 
 WORDS = ["a", "dog", "runs", "on", "grass", "cat"]
 SENTENCES = st.lists(st.sampled_from(WORDS), max_size=9)
