@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/.venv
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test test-slow lint lock benchmarks clean-cache
+.PHONY: help repro test test-slow lint lock audit benchmarks clean-cache
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -38,6 +38,12 @@ lock: .venv/.ready  ## Pin the newest versions that pyproject.toml allows
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header --no-annotate --extra dev --extra gpu \
 	  -c requirements.lock pyproject.toml -o requirements-gpu.lock
+
+audit: .venv/.ready  ## Look the locked packages' known vulnerabilities up; needs the network
+	uv tool run pip-audit --strict --disable-pip --require-hashes --progress-spinner off \
+	  -r requirements.lock
+	uv tool run pip-audit --strict --disable-pip --require-hashes --progress-spinner off \
+	  -r requirements-gpu.lock
 
 clean-cache:  ## Remove features and training states that were kept for later runs
 	rm -rf .cache
