@@ -12,14 +12,21 @@ from pipeline.captioner.decoders.find import DECODERS, build
 from pipeline.captioner.decoders.grid import GridDecoder, lstm
 from pipeline.errors import InputError
 from pipeline.text.marks import PAD, START, UNKNOWN
+from tests.quick import some_quick
 
 WORDS = 12  # of the vocabulary
 POOLED, GRID = (5,), (3, 2, 5)
 NEVER = (PAD, START, UNKNOWN)
 CASES = [(name, GRID if kind.needs_grid else POOLED) for name, kind in sorted(DECODERS.items())]
 EXTRAS = {"tie_weights": True, "layer_norm": True, "variational_dropout": True}
+SOME = ("inject", "merge", "adaptive")  # of each family one
 every_decoder = pytest.mark.parametrize(("name", "shape"), CASES)
-plain_and_rich = pytest.mark.parametrize("extras", [{}, EXTRAS], ids=["plain", "rich"])
+some_decoders_quickly = pytest.mark.parametrize(
+    ("name", "shape"), some_quick(CASES, quick=[case for case in CASES if case[0] in SOME])
+)
+plain_and_rich = pytest.mark.parametrize(
+    "extras", [pytest.param({}, id="plain", marks=pytest.mark.slow), pytest.param(EXTRAS, id="rich")]
+)
 
 
 @pytest.fixture
@@ -138,7 +145,7 @@ def test_gradients_reach_every_weight(name, shape, extras):
 
 
 @every_decoder
-@pytest.mark.parametrize("words", [1, 6])
+@pytest.mark.parametrize("words", some_quick([1, 6], quick=[6]))
 def test_gradients_of_whole_captions_are_those_of_one_word_after_another(name, shape, words):
     """The loops over words have gradients written by hand; those of `step` are TensorFlow's."""
     import tensorflow as tf
@@ -329,7 +336,7 @@ def test_the_sentinel_shuts_the_picture_out_where_its_weight_is_one():
     np.testing.assert_allclose(numbers(log_probs), numbers(others), atol=1e-5)
 
 
-@pytest.mark.parametrize("units", [5, 8])
+@pytest.mark.parametrize("units", some_quick([5, 8], quick=[8]))
 @every_decoder
 def test_tied_words_are_read_and_said_by_one_matrix(name, shape, units):
     """By numbers: moving a word's vector moves its score by as much, through the output alone."""
@@ -442,7 +449,7 @@ def test_normalised_words_and_outputs_do_not_depend_on_their_size(name, shape):
     np.testing.assert_allclose(one, other, atol=1e-3)
 
 
-@every_decoder
+@some_decoders_quickly
 def test_frozen_word_vectors_stay_and_trained_ones_do_not(name, shape):
     matrix = np.random.default_rng(5).normal(size=(WORDS, 6)).astype("float32")
     for trainable in (True, False):
@@ -463,7 +470,7 @@ def test_frozen_word_vectors_stay_and_trained_ones_do_not(name, shape):
 @pytest.mark.parametrize(
     "precision", ["mixed_bfloat16", pytest.param("mixed_float16", marks=pytest.mark.slow)]
 )
-@every_decoder
+@some_decoders_quickly
 def test_in_half_precision_weights_and_scores_are_float32(name, shape, precision):
     decoder = made(name, shape, precision=precision, **EXTRAS)
     assert keras.config.dtype_policy().name == "float32", "what is made later is not changed"

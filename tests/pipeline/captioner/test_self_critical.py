@@ -34,6 +34,7 @@ from pipeline.errors import InputError
 from pipeline.progress import Progress
 from pipeline.text.marks import END, PAD, START
 from pipeline.text.vocabulary import Vocabulary
+from tests.quick import some_quick
 
 SETTINGS = {
     "epochs": 3,
@@ -266,7 +267,9 @@ def decoder_of(vocabulary, train_settings):
     return make
 
 
-@pytest.mark.parametrize("name", sorted(DECODERS))
+@pytest.mark.parametrize(
+    "name", some_quick(sorted(DECODERS), quick=["inject", "merge", "adaptive"])
+)
 def test_what_is_differentiated_is_what_was_sampled_from(name, decoder_of, split_of, grid_split_of):
     """Log-probabilities of the sampled words, word by word and all at once, without dropout."""
     decoder = decoder_of(name, dropout=0.5).decoder

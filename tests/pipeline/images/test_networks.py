@@ -60,7 +60,7 @@ def test_a_network_turns_pictures_into_features(name, features):
     [
         ("compact", 96, (12, 12, 1024)),
         ("MobileNetV2", 96, (3, 3, 1280)),
-        ("ResNet50", 224, (7, 7, 2048)),
+        pytest.param("ResNet50", 224, (7, 7, 2048), marks=pytest.mark.slow),
         ("EfficientNetV2B0", 96, (3, 3, 1280)),  # which pools in its inside, too
     ],
 )
