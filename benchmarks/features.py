@@ -7,6 +7,7 @@ no file of its own: the arithmetic is the same).
 
 bare        the encoder on batches that lie in memory, decoded: the best of it as the stage runs
             it, of the frozen graph, and of bfloat16 where its features are good enough
+together    the encoder as the stage runs it, on as many of these batches at once as the stage does
 whole       the stage but for its start: reads, hashes, decodes, encodes, writes cache and shards
 warm        the same with every picture in the cache
 more        the same with all but one in a hundred in the cache
@@ -18,6 +19,7 @@ import shutil
 import tempfile
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,7 @@ from pipeline.images.inference import inference_model
 from pipeline.images.networks import NETWORKS
 from pipeline.images.precision import fastest
 from pipeline.images.reading import Picture, read_batches
+from stages.features import at_once
 
 SIDE, ROUNDS = 224, 3
 BATCH = 128 if has_gpu() else 16
@@ -82,6 +85,7 @@ def _measure(network: str) -> dict[str, Any]:
         stage = _Stage(Path(name), encoder, folder)
         functions = {
             **{f"bare {way}": run for way, run in bare.items()},
+            "together": lambda: _together(encoder, decoded),
             "whole": lambda: stage.run(pictures, "cold"),
             "warm": lambda: stage.run(pictures, "known"),
             "more": lambda: stage.run(pictures, "more"),
@@ -100,6 +104,7 @@ def _measure(network: str) -> dict[str, Any]:
         "bare_pictures_per_second": spread([number / value for value in times[f"bare {best}"]]),
         "pictures_per_second": spread([number / value for value in times["whole"]]),
         "share_of_bare": ratios(times[f"bare {best}"], times["whole"]),
+        "share_of_as_many_bare_at_once": ratios(times["together"], times["whole"]),
         "decoded_pictures_per_second": spread([number / value for value in times["decoding"]]),
         "share_of_decoding": ratios(times["decoding"], times["whole"]),
         "times_one_by_one": ratios(each, times["whole"]),
@@ -113,7 +118,7 @@ class _Stage:
 
     def __init__(self, folder: Path, encoder: Encoder, raw: Path) -> None:
         self.folder, self.raw = folder, raw
-        self.source = Source(encoder.encode, SIDE, encoder.shape, encoder.identity)
+        self.source = Source(encoder.encode, SIDE, encoder.shape, encoder.identity, at_once())
 
     def run(self, pictures: Sequence[Picture], cache: str) -> None:
         """Write the shards of all pictures."""
@@ -153,6 +158,11 @@ def _bare(encoder: Encoder, decoded: list[np.ndarray]) -> dict[str, Run]:
         way: lambda encode=encode: [encode(pixels) for pixels in decoded]  # type: ignore[misc]
         for way, encode in ways.items()
     }
+
+
+def _together(encoder: Encoder, decoded: list[np.ndarray]) -> None:
+    with ThreadPoolExecutor(at_once()) as threads:
+        deque(threads.map(encoder.encode, decoded), maxlen=0)
 
 
 def _frozen(encoder: Encoder) -> Callable[[np.ndarray], np.ndarray]:

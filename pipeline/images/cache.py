@@ -21,7 +21,7 @@ import logging
 import math
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -136,16 +136,22 @@ class FeatureCache:
                 self._files[batch.number].unlink(missing_ok=True)
             self._forget([batch.number for batch in small])
 
-    def get(self, sha256: str) -> np.ndarray:
-        """Read one picture's features, float32 `shape`.
+    def read(self, digests: np.ndarray) -> Iterator[np.ndarray]:
+        """Read pictures' features, float32 `shape` each, in the order of digests (n,), bytes of 32.
+
+        All are looked up at once, before the first is read.
 
         Raises:
-            KeyError: they are not there.
+            KeyError: those of one are not there.
             DamagedError: they were, but their file is damaged.
         """
-        place = self._index.place(sha256)
-        if place is None:
-            raise KeyError(sha256)
+        for digest, place in zip(digests, self._index.places(digests), strict=True):
+            if place < 0:
+                raise KeyError(digest.hex())
+            yield self._at(int(place))
+
+    def _at(self, place: int) -> np.ndarray:
+        """Read the features at a place, float32 `shape`."""
         number, row = divmod(place, 1 << 32)
         try:
             group, row = divmod(row, self._group_rows)

@@ -1,20 +1,22 @@
 """Run the encoder over pictures: read, decode, encode and write at the same time, and never twice.
 
-Pictures are read and decoded by threads while the encoder works on the batch before, and what it
-gave for the batch before that is written to the cache. Shards are then written from the cache, so
+Pictures are read and decoded by threads while the encoder works on the batches before, and what it
+gave for a batch before those is written to the cache. Shards are then written from the cache, so
 that an undisturbed run, a continued one and one with a warm cache give the same bytes.
-A run that is killed has to encode again what was being encoded and what was being written: two
-batches at most. Memory does not grow with the pictures, but for some 300 bytes each.
+A run that is killed has to encode again what was being encoded and what was being written:
+`Source.at_once` batches and one. Memory does not grow with the pictures, but for some 300 bytes
+each.
 """
 
 import logging
 import math
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import Literal, cast
 
 import numpy as np
@@ -64,6 +66,8 @@ class Source:
         side: of the pictures, pixels.
         shape: of a picture's features.
         identity: names all that decides on them, see `spec.identity`.
+        at_once: batches that are encoded at the same time; above 1, `encode` is called from
+            several threads. The same batch gives the same bytes whatever this is.
         cluster: pictures -> their features in any order, as `cluster.py` works them out; None
             where `encode` does it here.
     """
@@ -72,6 +76,7 @@ class Source:
     side: int
     shape: tuple[int, ...]
     identity: str
+    at_once: int = 1
     cluster: Callable[[Iterable[Picture]], Iterator[Encoded]] | None = None
 
 
@@ -84,7 +89,7 @@ class Work:
     decoding: Busy = field(default_factory=Busy)
     encoding: Busy = field(default_factory=Busy)
     writing: Busy = field(default_factory=Busy)
-    waited: float = 0.0  # seconds that the encoder waited for pictures, after the first batch
+    waiting: Busy = field(default_factory=Busy)  # for pictures, after the encoder's first batch
 
     def slowest(self) -> str:
         """Name the part that was at work for the largest share of the time."""
@@ -99,22 +104,23 @@ class Work:
             log.info("features: %.0f pictures/s on the cluster", self.encoded / self.wall)
             return
         log.info(
-            "features: %s was the slowest: of %.1f s, encoding took %.0f%%, reading and decoding"
-            " %.0f%% of its %d threads, writing to the cache %.0f%%; %.0f pictures/s",
+            "features: %s was the slowest: of %.1f s, encoding took %.0f%% of its %d threads,"
+            " reading and decoding %.0f%% of its %d, writing to the cache %.0f%%; %.0f pictures/s",
             self.slowest(),
             self.wall,
             100 * self.encoding.share(self.wall),
+            self.encoding.threads,
             100 * self.decoding.share(self.wall),
             self.decoding.threads,
             100 * self.writing.share(self.wall),
             self.encoded / max(self.wall, 1e-9),
         )
-        if self.waited > IDLE * self.wall:
+        if self.waiting.share(self.wall) > IDLE:
             log.warning(
                 "features: the encoder waited for pictures for %.0f%% of the time: decoding limits"
                 " it. More cores help, and more threads (features.workers) if the pictures come"
                 " from a slow disk; so do smaller pictures",
-                100 * self.waited / self.wall,
+                100 * self.waiting.share(self.wall),
             )
 
 
@@ -197,16 +203,7 @@ def compute(
         Progress("features", len(missing), "pictures") as progress,
         _Writer(cache, work) as writer,
     ):
-        asked = begun
-        for number, (batch, pixels) in enumerate(batches):
-            came = time.perf_counter()
-            work.waited += came - asked if number else 0.0
-            features = encode_padded(source.encode, pixels, batch_size)
-            work.encoding.seconds += time.perf_counter() - came
-            writer.put([picture.sha256 for picture in batch], features)
-            work.encoded += len(batch)
-            progress.advance(len(batch))
-            asked = time.perf_counter()
+        _Encoders(batches, source, batch_size, work, progress, writer).run()
     work.wall += time.perf_counter() - begun
     return work
 
@@ -234,11 +231,11 @@ def rows(pictures: Pictures, cache: FeatureCache) -> Iterator[Row]:
     Raises:
         DamagedError: a file of the cache is damaged; it was removed.
     """
-    for picture in pictures:
-        try:
-            yield picture.image_id, cache.get(picture.sha256)
-        except KeyError as error:  # a damaged file was found among those that were opened before
-            raise DamagedError(picture.sha256) from error
+    try:
+        for picture, features in zip(pictures, cache.read(digests_of(pictures)), strict=True):
+            yield picture.image_id, features
+    except KeyError as error:  # a damaged file was found among those that were opened before
+        raise DamagedError(str(error)) from error
 
 
 def digests_of(pictures: Pictures) -> np.ndarray:
@@ -247,19 +244,79 @@ def digests_of(pictures: Pictures) -> np.ndarray:
     return np.fromiter(digests, DIGEST, len(pictures))
 
 
+class _Encoders:
+    """Threads that take batches, encode them, and hand them on to be written.
+
+    On a CPU one batch does not keep the cores busy: at the end of each of a network's layers, all
+    wait for the one that is last. The next batch fills these gaps.
+    """
+
+    def __init__(
+        self,
+        batches: Iterator[Batch],
+        source: Source,
+        batch_size: int,
+        work: Work,
+        progress: Progress,
+        writer: "_Writer",
+    ) -> None:
+        self.batches, self.source, self.batch_size = batches, source, batch_size
+        self.work, self.progress, self.writer = work, progress, writer
+        self.turn = Lock()  # to take a batch, and to tell of one
+        self.stopped = False
+        work.encoding.threads = work.waiting.threads = source.at_once
+
+    def run(self) -> None:
+        """Encode all batches; after an error, none but those that were begun."""
+        if not self._encode_next(is_first=True):  # alone, as it may be what compiles
+            return
+        with ThreadPoolExecutor(self.source.at_once, thread_name_prefix="encode") as threads:
+            futures = [threads.submit(self._encode_rest) for _ in range(self.source.at_once)]
+            try:
+                for future in as_completed(futures):
+                    future.result()
+            finally:
+                self.stopped = True
+
+    def _encode_rest(self) -> None:
+        while not self.stopped and self._encode_next():
+            pass
+
+    def _encode_next(self, is_first: bool = False) -> bool:
+        """Encode one more batch; False where there is none."""
+        asked = time.perf_counter()
+        with self.turn:
+            taken = next(self.batches, None)
+        if taken is None:
+            return False
+        batch, pixels = taken
+        came = time.perf_counter()
+        features = encode_padded(self.source.encode, pixels, self.batch_size)
+        encoded = time.perf_counter()
+        self.writer.put([picture.sha256 for picture in batch], features)
+        with self.turn:
+            self.work.waiting.seconds += 0.0 if is_first else came - asked
+            self.work.encoding.seconds += encoded - came
+            self.work.encoded += len(batch)
+            self.progress.advance(len(batch))
+        return True
+
+
 class _Writer:
-    """Puts batches into the cache in a thread: one at a time, while the next is being encoded."""
+    """Puts batches into the cache in a thread: one at a time, while the next are being encoded."""
 
     def __init__(self, cache: FeatureCache, work: Work) -> None:
         self.cache, self.work = cache, work
+        self.turn = Lock()
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="cache")
         self.last: Future[None] | None = None
 
     def put(self, keys: list[str], features: np.ndarray) -> None:
         """Have a batch written, once the one before has been: so few are lost if we are killed."""
-        if self.last is not None:
-            self.last.result()
-        self.last = self.thread.submit(self._put, keys, features)
+        with self.turn:
+            if self.last is not None:
+                self.last.result()
+            self.last = self.thread.submit(self._put, keys, features)
 
     def _put(self, keys: list[str], features: np.ndarray) -> None:
         start = time.perf_counter()

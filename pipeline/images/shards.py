@@ -293,20 +293,22 @@ class _Format(NamedTuple):
 
 def _checked(rows: Iterable[Row], total: int, width: int, dtype: Precision) -> Iterator[Row]:
     """Pass the rows on, flat and of `dtype`, if they are as many and as large as they should."""
-    count = 0
-    for count, (image_id, value) in enumerate(rows, 1):
-        if count > total or value.size != width:
-            raise ValueError(
-                f"expected {total} rows of {width} values. Received: row {count} "
-                f"({image_id}) of {value.size} values"
-            )
+    rows, passed = iter(rows), 0
+    while block := list(islice(rows, _rows_at_once(np.dtype(dtype), width))):
+        for count, (image_id, value) in enumerate(block, passed + 1):
+            if count > total or value.size != width:
+                raise ValueError(
+                    f"expected {total} rows of {width} values. Received: row {count} "
+                    f"({image_id}) of {value.size} values"
+                )
+        passed += len(block)
         with np.errstate(over="ignore"):
-            rounded = np.ravel(value).astype(dtype)
-        if not np.isfinite(rounded).all():
-            raise InputError(_not_finite(image_id, value, dtype))
-        yield image_id, rounded
-    if count < total:
-        raise ValueError(f"expected {total} rows. Received: {count}")
+            rounded = np.stack([np.ravel(value) for _, value in block]).astype(dtype)
+        for row in np.flatnonzero(~np.isfinite(rounded).all(axis=1)):
+            raise InputError(_not_finite(*block[row], dtype))
+        yield from zip((image_id for image_id, _ in block), rounded, strict=True)
+    if passed < total:
+        raise ValueError(f"expected {total} rows. Received: {passed}")
 
 
 def _not_finite(image_id: str, value: np.ndarray, dtype: Precision) -> str:

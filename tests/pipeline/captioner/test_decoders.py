@@ -25,7 +25,8 @@ some_decoders_quickly = pytest.mark.parametrize(
     ("name", "shape"), some_quick(CASES, quick=[case for case in CASES if case[0] in SOME])
 )
 plain_and_rich = pytest.mark.parametrize(
-    "extras", [pytest.param({}, id="plain", marks=pytest.mark.slow), pytest.param(EXTRAS, id="rich")]
+    "extras",
+    [pytest.param({}, id="plain", marks=pytest.mark.slow), pytest.param(EXTRAS, id="rich")],
 )
 
 

@@ -1,6 +1,7 @@
 """Pictures are encoded once, whatever happens."""
 
 import errno
+import itertools
 import logging
 import os
 import shutil
@@ -60,8 +61,8 @@ class Encode:
         return pixels.mean(axis=(1, 2)).astype("float32")
 
 
-def source(encode, shape=(3,)) -> Source:
-    return Source(encode, SIDE, shape, IDENTITY)
+def source(encode, shape=(3,), at_once=1) -> Source:
+    return Source(encode, SIDE, shape, IDENTITY, at_once)
 
 
 def settings(**changes) -> FeaturesSettings:
@@ -86,9 +87,9 @@ def run(raw, tmp_path):
 def run_all(raw, tmp_path):
     """Write shards to `tmp_path / out`, with the cache in `tmp_path / cache`."""
 
-    def extract_to(pictures, encode=None, out="out", shape=(3,), **changes):
+    def extract_to(pictures, encode=None, out="out", shape=(3,), at_once=1, **changes):
         folder, cache = tmp_path / out, tmp_path / "cache"
-        given = source(encode or Encode(), shape)
+        given = source(encode or Encode(), shape, at_once)
         return extract(pictures, raw, given, cache, folder, settings(**changes))
 
     return extract_to
@@ -180,6 +181,48 @@ def test_writing_and_encoding_overlap_and_one_batch_at_most_waits(drawn, raw, tm
     compute(drawn(12), raw, source(watched), cache, BATCH)
     assert events[:2] == ["encoded", "encoded"]
     assert all(events[:n].count("encoded") - events[:n].count("written") <= 2 for n in range(7))
+
+
+def test_after_the_first_two_batches_are_encoded_at_the_same_time(drawn, raw, tmp_path):
+    together, before = threading.Barrier(2, timeout=10), []
+    encode = Encode()
+
+    def watched(pixels):
+        if before:  # the first one may be what compiles, and is encoded alone
+            together.wait()
+        features = encode(pixels)
+        before.append(len(pixels))
+        return features
+
+    work = compute(drawn(5 * BATCH), raw, source(watched, at_once=2), cache_in(tmp_path), BATCH)
+    assert work.encoded == 5 * BATCH
+    assert work.encoding.threads == work.waiting.threads == 2
+
+
+def test_however_many_are_encoded_at_once_the_shards_are_the_same(drawn, run_all, tmp_path):
+    pictures = drawn(19)
+    for at_once in (1, 2, 3):
+        shutil.rmtree(tmp_path / "cache", ignore_errors=True)
+        _, work = run_all(pictures, Encode(takes=0.002), f"out{at_once}", at_once=at_once)
+        assert work.encoded == 19
+        assert bytes_in(tmp_path / f"out{at_once}") == bytes_in(tmp_path / "out1")
+
+
+def test_when_one_of_two_fails_the_other_ends_with_its_batch(drawn, run_all):
+    pictures, encode, calls = drawn(40), Encode(takes=0.005), itertools.count()
+
+    def interrupted(pixels):
+        if next(calls) == 3:
+            raise KeyboardInterrupt
+        return encode(pixels)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_all(pictures, interrupted, at_once=2)
+    begun = len(encode.batches)
+    assert 3 <= begun <= 5
+    assert not [t for t in threading.enumerate() if t.name.startswith(("decode", "encode"))]
+    _, work = run_all(pictures, at_once=2)
+    assert work.encoded == 40 - begun * BATCH, "what was encoded is kept"
 
 
 def test_a_failing_writer_stops_the_run(drawn, run_all, tmp_path, monkeypatch):
@@ -319,7 +362,7 @@ def work_of(**seconds: float) -> Work:
         decoding=Busy(4, seconds.get("decoding", 0.0)),
         encoding=Busy(1, seconds.get("encoding", 0.0)),
         writing=Busy(1, seconds.get("writing", 0.0)),
-        waited=seconds.get("waited", 0.0),
+        waiting=Busy(1, seconds.get("waiting", 0.0)),
     )
 
 
@@ -337,12 +380,13 @@ def test_the_slowest_part_is_named(seconds, slowest, caplog):
     with caplog.at_level(logging.INFO):
         work.tell()
     assert f"{slowest} was the slowest: of 10.0 s" in caplog.text
-    assert "of its 4 threads" in caplog.text
+    assert "of its 1 threads, reading and decoding" in caplog.text
+    assert "of its 4, writing" in caplog.text
     assert "decoding limits" not in caplog.text
 
 
 def test_a_starved_encoder_is_warned_of(caplog):
-    work_of(decoding=39.0, encoding=5.0, waited=5.0).tell()
+    work_of(decoding=39.0, encoding=5.0, waiting=5.0).tell()
     assert "waited for pictures for 50% of the time" in caplog.text
     assert "features.workers" in caplog.text
 
@@ -357,4 +401,4 @@ def test_waiting_for_pictures_is_measured(drawn, raw, tmp_path, monkeypatch):
     work = compute(drawn(20), raw, quick, cache_in(tmp_path), BATCH, workers=1)
     assert work.decoding.seconds == pytest.approx(0.4)
     assert work.slowest() == "decoding"
-    assert work.waited > 0.15 * work.wall
+    assert work.waiting.share(work.wall) > 0.15
