@@ -51,6 +51,7 @@ def test_of_finished_checkpoints_the_newest_stay(trained, train_inputs, tmp_path
         shutil.rmtree(folder)
 
 
+@pytest.mark.slow  # quick for weights: tests/pipeline/captioner/test_training.py
 def test_the_same_seed_gives_the_same_bytes(trained, train_inputs, content, tmp_path):
     shutil.rmtree(trained.data / "cache" / "train", ignore_errors=True)  # trained anew
     assert trained.run("train", *train_inputs, tmp_path).code == 0

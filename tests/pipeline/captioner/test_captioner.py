@@ -8,6 +8,7 @@ from pipeline.captioner.captioner import Caption, Captioner, SearchSettings
 from pipeline.captioner.decoders.base import DecoderSettings
 from pipeline.captioner.decoders.find import DECODERS, build
 from pipeline.errors import InputError
+from tests.quick import some_quick
 
 BEAM = SearchSettings.plain(beam_width=3, length_penalty=0.9, max_words=4)
 
@@ -83,7 +84,7 @@ def test_features_of_another_shape_are_one_line(captioner):
 GRID_DECODERS = sorted(name for name, kind in DECODERS.items() if kind.needs_grid)
 
 
-@pytest.fixture(scope="module", params=GRID_DECODERS)
+@pytest.fixture(scope="module", params=some_quick(GRID_DECODERS, quick=["adaptive"]))
 def attentive(request, vocabulary) -> Captioner:
     shape = DecoderSettings.plain(decoder=request.param, units=8, embedding=6, dropout=0.0)
     decoder = build(shape, len(vocabulary), (3, 2, 5))

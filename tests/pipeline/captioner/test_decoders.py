@@ -192,7 +192,7 @@ def test_gradients_of_whole_captions_are_those_of_one_word_after_another(name, s
         np.testing.assert_allclose(one, other, atol=1e-4 * scale + 1e-6, err_msg=path)
 
 
-@every_decoder
+@some_decoders_quickly
 def test_weights_saved_and_loaded_score_alike(decoder, name, shape, tmp_path):
     decoder.save_weights(tmp_path / "d.weights.h5")
     again = build(settings(name), WORDS, shape)

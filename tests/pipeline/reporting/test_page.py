@@ -36,6 +36,7 @@ EVIL = "<script>alert('&')</script>\"'"
 LONG = "w" * 3000
 HEBREW = "כלב רץ על הדשא"
 ODD = "costs $5^2_3$ \N{PILE OF POO} \ufffe"
+TEXTS = {"evil": EVIL, "long": LONG, "hebrew": HEBREW, "odd": ODD}
 
 
 def whole(text=EVIL):
@@ -133,11 +134,16 @@ def test_colours_stand_out_in_both_themes(theme, paper):
     assert contrast(PALETTE["pale"][theme], PALETTE["blue"][theme]) >= 1.9
 
 
-@pytest.mark.parametrize("text", [EVIL, LONG, HEBREW, ODD], ids=["evil", "long", "hebrew", "odd"])
-@pytest.mark.parametrize("width", some_quick([320, 390, 1280], quick=[320, 1280]))
-def test_the_page_fits_and_asks_for_nothing(browser, tmp_path, text, width):
+@pytest.mark.parametrize(
+    ("name", "width"),
+    some_quick(
+        [(name, width) for name in TEXTS for width in (320, 390, 1280)],
+        quick=[(name, 320) for name in TEXTS] + [("long", 1280)],
+    ),
+)
+def test_the_page_fits_and_asks_for_nothing(browser, tmp_path, name, width):
     path = tmp_path / "index.html"
-    path.write_text(whole(text), encoding="utf-8")
+    path.write_text(whole(TEXTS[name]), encoding="utf-8")
     view = browser.new_page(viewport={"width": width, "height": 800})
     asked, said = [], []
     view.on("request", lambda request: asked.append(request.url))

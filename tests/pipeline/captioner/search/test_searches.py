@@ -39,7 +39,13 @@ BOUNDS = Constraints(min_words=2, block_ngrams=2, forbidden=(B,))
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("bounds", [Constraints(), BOUNDS], ids=["free", "bound"])
+@pytest.mark.parametrize(
+    "bounds",
+    [
+        pytest.param(Constraints(), id="free", marks=pytest.mark.slow),
+        pytest.param(BOUNDS, id="bound"),
+    ],
+)
 def test_pictures_together_are_as_each_alone(name, bounds):
     table = Table.random(seed=7, words=5, pictures=3)
     together = run(name, table, range(3), bounds)
