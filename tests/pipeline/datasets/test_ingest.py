@@ -43,7 +43,7 @@ def make(raw: Path, pictures: int = 2) -> Path:
         names = [f"{split}{number}.png" for number in range(pictures)]
         (raw / f"x.{split}Images.txt").write_text("\n".join(names))
         for number, name in enumerate(names):
-            Image.new("RGB", (5, 4), (number, 0, 0)).save(raw / "pictures" / name)
+            Image.new("RGB", (5, 4), (number % 256, 0, 0)).save(raw / "pictures" / name)
             lines += [f"{name}#0\tOne of {name}", f"{name}#1\tTwo of {name}"]
     (raw / "x.token.txt").write_text("\n".join(lines) + "\n")
     return raw
@@ -118,6 +118,20 @@ def test_a_bad_picture_goes_with_its_captions_and_nothing_else(
     }
     assert len(ingested.images) == 5
     assert len(ingested.captions) == 10
+
+
+def test_one_bad_picture_of_a_thousand_is_all_that_is_lost(tmp_path: Path) -> None:
+    raw = make(tmp_path, pictures=334)
+    truncated(raw / "pictures" / "train77.png")
+    ingested = ingest(raw, settings())  # by as many processes as there are cores
+    assert len(ingested.images) == 3 * 334 - 1
+    assert "train77" not in {row["image_id"] for row in ingested.images}
+    assert Counter((row["kind"], row["reason"]) for row in ingested.dropped) == {
+        ("image", "truncated"): 1,
+        ("caption", "picture_dropped"): 2,
+    }
+    [(name, where)] = [(r["item"], r["raw"]) for r in ingested.dropped if r["kind"] == "image"]
+    assert (name, where) == ("train77", "pictures/train77.png")
 
 
 @pytest.mark.parametrize("mode", ["CMYK", "RGBA", "LA", "I;16", "P", "1", "animated", "wide"])
