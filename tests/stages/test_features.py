@@ -12,6 +12,7 @@ from pipeline.files import unsealed, write_sealed
 from pipeline.images.decode import read_square
 from pipeline.images.encoder import Encoder
 from pipeline.images.shards import read_manifest, read_shards
+from stages.features import at_once
 
 
 def run(tiny, out, **changes):
@@ -72,6 +73,19 @@ def test_the_slowest_part_is_told(featured, tmp_path, caplog):
     with caplog.at_level(logging.INFO):
         assert run(featured, tmp_path / "out").code == 0
     assert "was the slowest: of " in caplog.text
+    assert "of its 2 threads" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("backend", "has_gpu", "expected"),
+    [("tensorflow", False, 2), ("tensorflow", True, 1), ("jax", False, 1), ("jax", True, 1)],
+)
+def test_two_batches_are_encoded_at_once_where_that_is_safe(
+    monkeypatch, backend, has_gpu, expected
+):
+    monkeypatch.setattr("keras.backend.backend", lambda: backend)
+    monkeypatch.setattr("pipeline.backend.has_gpu", lambda: has_gpu)
+    assert at_once() == expected
 
 
 def test_what_has_no_room_is_one_line(featured, one_line, tmp_path, monkeypatch):
