@@ -84,7 +84,8 @@ class FeatureCache:
             self._note(path)
 
     def __contains__(self, sha256: str) -> bool:
-        return self._index.place(sha256) is not None
+        digest = np.array([bytes.fromhex(sha256)], DIGEST)
+        return bool(self._index.places(digest)[0] >= 0)
 
     def missing(self, digests: np.ndarray) -> np.ndarray:
         """Tell which of `digests` (n,), bytes of 32, are not there: sorted, each once."""
@@ -147,7 +148,7 @@ class FeatureCache:
         """
         for digest, place in zip(digests, self._index.places(digests), strict=True):
             if place < 0:
-                raise KeyError(digest.hex())
+                raise KeyError(digest)
             yield self._at(int(place))
 
     def _at(self, place: int) -> np.ndarray:
@@ -282,18 +283,6 @@ class _Index:
         places = (number << 32) + np.arange(len(keys), dtype=np.int64)
         with self._lock:
             self._parts.append((keys, places))
-
-    def place(self, sha256: str) -> int | None:
-        key = bytes.fromhex(sha256)
-        with self._lock:
-            if self._parts:
-                self._merge()
-            if (fresh := self._new.get(key)) is not None:
-                return fresh
-            at = int(np.searchsorted(self._keys, key))
-            if at < len(self._keys) and self._keys[at] == key.rstrip(b"\0"):
-                return int(self._places[at])
-            return None
 
     def places(self, keys: np.ndarray) -> np.ndarray:
         """Find many keys: int64 (n,), -1 where there is none."""

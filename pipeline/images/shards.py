@@ -295,17 +295,18 @@ def _checked(rows: Iterable[Row], total: int, width: int, dtype: Precision) -> I
     """Pass the rows on, flat and of `dtype`, if they are as many and as large as they should."""
     rows, passed = iter(rows), 0
     while block := list(islice(rows, _rows_at_once(np.dtype(dtype), width))):
-        for count, (image_id, value) in enumerate(block, passed + 1):
-            if count > total or value.size != width:
+        for number, (image_id, value) in enumerate(block, passed + 1):
+            if number > total or value.size != width:
                 raise ValueError(
-                    f"expected {total} rows of {width} values. Received: row {count} "
+                    f"expected {total} rows of {width} values. Received: row {number} "
                     f"({image_id}) of {value.size} values"
                 )
         passed += len(block)
         with np.errstate(over="ignore"):
             rounded = np.stack([np.ravel(value) for _, value in block]).astype(dtype)
-        for row in np.flatnonzero(~np.isfinite(rounded).all(axis=1)):
-            raise InputError(_not_finite(*block[row], dtype))
+        is_finite = np.isfinite(rounded).all(axis=1)
+        if not is_finite.all():
+            raise InputError(_not_finite(*block[int(np.argmin(is_finite))], dtype))
         yield from zip((image_id for image_id, _ in block), rounded, strict=True)
     if passed < total:
         raise ValueError(f"expected {total} rows. Received: {passed}")

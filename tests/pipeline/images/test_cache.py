@@ -106,7 +106,6 @@ def test_the_index_is_as_a_dict(batches, merge_at, removed):
         index.remove(sorted(removed))
     for key, place in known.items():
         gone = place >> 32 in removed
-        assert index.place(key.hex()) == (None if gone else place)
         assert index.places(np.array([key], DIGEST)).tolist() == [-1 if gone else place]
 
 
