@@ -87,6 +87,15 @@ def remove_unfinished(folder: Path, name: str = "") -> None:
             _remove(path)
 
 
+def put_right(folder: Path) -> list[Path]:
+    """Restore and remove whatever killed processes left in `folder`; return what that was."""
+    left = [path for path, number in _left_in(folder) if not _runs(number)]
+    for path in left:
+        restore_folder(folder / _intended(path))
+    remove_unfinished(folder)
+    return [path for path in left if not os.path.lexists(path)]
+
+
 @contextmanager
 def _named(path: Path, temporary: Path) -> Iterator[None]:
     """Let an error say which path could not be written, as people know it.
@@ -140,6 +149,11 @@ def _left_in(folder: Path, name: str = "") -> list[tuple[Path, int]]:
         return []
     found = [(_UNFINISHED.fullmatch(one), folder / one) for one in names]
     return [(path, int(m[1])) for m, path in found if m and name in ("", m[2])]
+
+
+def _intended(unfinished: Path) -> str:
+    """Tell which name a file or folder that `_left_in` lists was to have, or had."""
+    return unfinished.name.split(".", 3)[-1]
 
 
 def _remove(path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from pipeline import dvc_files
-from pipeline.files import remove_unfinished, restore_folder
+from pipeline.files import put_right
 from stages.command import run
 
 log = logging.getLogger(__name__)
@@ -23,12 +23,8 @@ def mend(root: Annotated[Path, typer.Argument(help="The repository.")] = Path())
     for told in dvc_files.mend(root):
         log.warning("%s", told)
     for folder in list(_folders(root / "data")):
-        before = _hidden(folder)
-        for name in before:
-            restore_folder(folder / name.split(".", 3)[-1])  # .<process>.replaced.<name>
-        remove_unfinished(folder)
-        for name in sorted(before - _hidden(folder)):
-            log.warning("%s: half-written, of a stage that was killed: put right", folder / name)
+        for left in put_right(folder):
+            log.warning("%s: half-written, of a stage that was killed: put right", left)
 
 
 def _folders(data: Path) -> Iterator[Path]:
@@ -38,10 +34,6 @@ def _folders(data: Path) -> Iterator[Path]:
         if path.name != "raw" and path.is_dir() and not path.is_symlink():
             yield path
             yield from (below for below in sorted(path.rglob("*")) if below.is_dir())
-
-
-def _hidden(folder: Path) -> set[str]:
-    return {path.name for path in folder.glob(".*")}
 
 
 if __name__ == "__main__":

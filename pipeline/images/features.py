@@ -11,13 +11,13 @@ each.
 import logging
 import math
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
-from typing import Literal, cast
+from typing import Literal
 
 import numpy as np
 from pydantic import Field
@@ -193,10 +193,7 @@ def compute(
     if source.cluster is not None:
         return _compute_on_cluster(pictures, missing, source.cluster, cache, work)
     wanted = _each_once(pictures, missing)
-    batches = cast(  # it is one, and has to be closed
-        "Generator[Batch]",
-        read_batches(wanted, raw, source.side, batch_size, workers, work.decoding),
-    )
+    batches = read_batches(wanted, raw, source.side, batch_size, workers, work.decoding)
     begun = time.perf_counter()
     with (
         closing(batches),  # after an error too, as its threads would wait for one another

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -65,8 +65,10 @@ def read_batches(
     batch_size: int,
     workers: int | None = None,
     busy: Busy | None = None,
-) -> Iterator[Batch]:
+) -> Generator[Batch, None, None]:
     """Decode pictures in threads, a few batches ahead of whoever takes them.
+
+    `close` stops the threads.
 
     Args:
         pictures: taken only as they are needed.
