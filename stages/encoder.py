@@ -49,7 +49,8 @@ def _tables(images: Path, captions: Path) -> tuple[pa.Table, pa.Table]:
 def _train(raw: Path, images: pa.Table, captions: pa.Table, settings: EncoderSettings) -> Encoder:
     """Train `compact` on the pictures and captions of the training split."""
     backend.seed(settings.compact.seed)
-    pictures, wanted = _lessons(images, captions, settings.compact.labels)
+    pictures, texts, labels = _lessons(images, captions, settings.compact.labels)
+    wanted = train_encoder.targets(texts, labels)
     made = untrained(settings)
     side = made.spec.side
     pixels = np.concatenate([batch for _, batch in read_batches(pictures, raw, side, 256)])
@@ -66,14 +67,21 @@ def _finetune(
 ) -> Encoder:
     """Continue a pretrained network on the pictures and captions of the training split."""
     backend.seed(settings.seed)
-    pictures, wanted = _lessons(images, captions, settings.labels)
+    pictures, texts, labels = _lessons(images, captions, settings.labels)
+    wanted = train_encoder.shares(texts, labels)
     finetune.finetune(made.model, made.body, pictures, raw, wanted, settings)
     spec = made.spec
     return Encoder(made.body, spec.network, spec.side, f"{spec.source}, fine-tuned")
 
 
-def _lessons(images: pa.Table, captions: pa.Table, number: int) -> tuple[list[Picture], np.ndarray]:
-    """Gather the training pictures and which labels each has, float32 (n, labels)."""
+def _lessons(
+    images: pa.Table, captions: pa.Table, number: int
+) -> tuple[list[Picture], list[list[list[str]]], list[str]]:
+    """Gather the training pictures, the tokens of each one's captions, and what is learnt of them.
+
+    Raises:
+        InputError: the captions share no words that tell pictures apart.
+    """
     tokens = defaultdict(list)
     for row in captions.to_pylist():
         tokens[row["image_id"]].append(row["tokens"])
@@ -88,7 +96,7 @@ def _lessons(images: pa.Table, captions: pa.Table, number: int) -> tuple[list[Pi
             "weights: imagenet"
         )
     log.info("encoder: learns %d words and pairs of words, such as %s", len(labels), labels[:5])
-    return [Picture.of(row) for row in train], train_encoder.targets(texts, labels)
+    return [Picture.of(row) for row in train], texts, labels
 
 
 if __name__ == "__main__":

@@ -7,7 +7,9 @@ Upper layers first: they are the ones that depend on the task (Yosinski et al., 
 are features in deep neural networks?" (2014), section 4), and a head that has learned nothing yet
 would spoil them (Howard and Ruder, "Universal Language Model Fine-tuning" (2018), section 3.3).
 Batch normalisation keeps the statistics it came with: batches here are too small for new ones.
-What is learned is what `train_encoder.py` teaches: which words a picture's captions have.
+What is learned are the labels of `train_encoder.py`, but for each the share of a picture's captions
+that have it, and not only whether one of them has: what all people name counts for more than what
+one of them thought of.
 """
 
 from collections.abc import Sequence
@@ -39,6 +41,7 @@ class FinetuneSettings(Settings):
     batch_size: int = Field(ge=1)
     learning_rate: float = Field(gt=0)  # Adam, at its highest; falls to 0 along a cosine
     weight_decay: float = Field(ge=0)  # AdamW's
+    mirror: bool  # whether half of the pictures, drawn anew each epoch, are mirrored
     seed: int = Field(ge=0)
 
 
@@ -57,7 +60,7 @@ def finetune(
         body: the network itself.
         pictures: n training pictures.
         raw: the data set's folder.
-        wanted: float32 (n, labels), 0 or 1.
+        wanted: float32 (n, labels), 0 to 1.
         settings: the training.
 
     Raises:
@@ -90,10 +93,18 @@ def finetune(
             for batch, pixels in read_batches(shuffled, raw, side, settings.batch_size):
                 rows = order[done : done + len(batch)]
                 done += len(batch)
-                moves = moved(pixels, rng, max(1, round(side * REACH)))
-                logs = model.train_on_batch(moves, wanted[rows], return_dict=True)
+                views = moved(pixels, rng, max(1, round(side * REACH)))
+                if settings.mirror:
+                    views = half_mirrored(views, rng)
+                logs = model.train_on_batch(views, wanted[rows], return_dict=True)
                 progress.advance(len(batch), f"loss {logs['loss']:.4f}")
     _set_trainable(body, body.layers)
+
+
+def half_mirrored(pictures: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Swap left and right of each picture (b, h, w, c) with a chance of one half."""
+    swapped = rng.random(len(pictures)) < 0.5
+    return np.where(swapped[:, None, None, None], pictures[:, :, ::-1], pictures)
 
 
 def upper_layers(body: keras.Model, share: float) -> list[keras.Layer]:

@@ -81,15 +81,21 @@ def choose_labels(captions: Sequence[Sequence[Sequence[str]]], number: int) -> l
     return sorted(weight, key=lambda label: (-weight[label], label))[:number]
 
 
-def targets(captions: Sequence[Sequence[Sequence[str]]], labels: Sequence[str]) -> np.ndarray:
-    """Tell for each picture which labels its captions have: float32 (n, labels), 0 or 1."""
+def shares(captions: Sequence[Sequence[Sequence[str]]], labels: Sequence[str]) -> np.ndarray:
+    """Tell what share of each picture's captions has each label: float32 (n, labels), 0 to 1."""
     column = {label: number for number, label in enumerate(labels)}
     values = np.zeros((len(captions), len(labels)), "float32")
     for row, texts in zip(values, captions, strict=True):
-        for label in words_and_pairs(texts):
-            if label in column:
-                row[column[label]] = 1.0
+        for tokens in texts:
+            for label in words_and_pairs([tokens]):
+                if label in column:
+                    row[column[label]] += 1 / len(texts)
     return values
+
+
+def targets(captions: Sequence[Sequence[Sequence[str]]], labels: Sequence[str]) -> np.ndarray:
+    """Tell for each picture which labels its captions have: float32 (n, labels), 0 or 1."""
+    return (shares(captions, labels) > 0).astype("float32")
 
 
 def fit(

@@ -36,7 +36,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "finetune": False,
         "finetuning": {
             "labels": 20, "share": 0.5, "epochs": 1, "batch_size": 16, "learning_rate": 0.001,
-            "weight_decay": 0.01, "seed": 1,
+            "weight_decay": 0.01, "mirror": False, "seed": 1,
         },
     },
     "features": {

@@ -8,12 +8,13 @@ from PIL import Image
 
 from pipeline import backend
 from pipeline.errors import InputError
-from pipeline.images.finetune import FinetuneSettings, finetune, upper_layers
+from pipeline.images.finetune import FinetuneSettings, finetune, half_mirrored, upper_layers
 from tests.pipeline.images.conftest import draw
 
 SIDE = 16
 SETTINGS = FinetuneSettings(
-    labels=2, share=0.5, epochs=4, batch_size=8, learning_rate=0.02, weight_decay=0.0, seed=1
+    **{"labels": 2, "share": 0.5, "epochs": 4, "batch_size": 8, "learning_rate": 0.02},
+    **{"weight_decay": 0.0, "mirror": False, "seed": 1},
 )
 
 
@@ -114,6 +115,27 @@ def test_the_features_come_to_tell_the_labels(tmp_path):
     features = np.asarray(encoder(pixels))
     before = features[wanted[:, 0] == 1].mean(0) - features[wanted[:, 0] == 0].mean(0)
     assert apart > 2 * np.linalg.norm(before)
+
+
+def test_half_of_the_pictures_are_mirrored():
+    pictures = np.random.default_rng(1).integers(0, 256, (400, 2, 3, 3), dtype=np.uint8)
+    given = half_mirrored(pictures, np.random.default_rng(1))
+    same = (given == pictures).all(axis=(1, 2, 3))
+    swapped = (given == pictures[:, :, ::-1]).all(axis=(1, 2, 3))
+    assert given.dtype == np.uint8
+    assert (same ^ swapped).all()
+    assert 150 < swapped.sum() < 250
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_pictures_are_mirrored_only_where_that_is_set(tmp_path, monkeypatch, mirror):
+    asked = []
+    monkeypatch.setattr(
+        "pipeline.images.finetune.half_mirrored", lambda views, rng: asked.append(1) or views
+    )
+    settings = SETTINGS.model_copy(update={"epochs": 1, "mirror": mirror})
+    finetune(*network(), *_arguments(tmp_path), settings)
+    assert bool(asked) is mirror
 
 
 @pytest.mark.parametrize(("share", "names"), [(0.01, ["highest"]), (0.5, ["highest", "high"])])

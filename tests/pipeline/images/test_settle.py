@@ -14,7 +14,7 @@ from pipeline.images.settle import EncoderSettings, pretrained, side_of, untrain
 COMPACT = {"labels": 5, "epochs": 1, "batch_size": 4, "learning_rate": 0.01, "seed": 1}
 FINETUNING = {
     **{"labels": 5, "share": 0.5, "epochs": 1, "batch_size": 4, "learning_rate": 0.01},
-    **{"weight_decay": 0.0, "seed": 1},
+    **{"weight_decay": 0.0, "mirror": False, "seed": 1},
 }
 URL = "https://storage.googleapis.com/tensorflow/keras-applications/resnet/resnet50_notop.h5"
 

@@ -11,6 +11,7 @@ from pipeline.images.train_encoder import (
     _shift,
     choose_labels,
     fit,
+    shares,
     targets,
     words_and_pairs,
 )
@@ -50,6 +51,13 @@ def test_targets_tell_which_labels_a_picture_has():
     wanted = targets([[["a", "dog"]], [["cat"], ["dog", "cat"]], []], ["dog", "cat", "a dog"])
     assert wanted.dtype == np.float32
     assert wanted.tolist() == [[1, 0, 1], [1, 1, 0], [0, 0, 0]]
+
+
+def test_shares_tell_how_many_of_its_captions_have_a_label():
+    captions = [[["a", "dog"]], [["cat"], ["dog", "cat", "dog"], ["a"], ["dog"]], []]
+    wanted = shares(captions, ["dog", "cat", "a dog"])
+    assert wanted.dtype == np.float32
+    assert wanted.tolist() == [[1, 0, 1], [0.5, 0.5, 0], [0, 0, 0]]
 
 
 @pytest.fixture(scope="module")
