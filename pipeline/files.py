@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 _OLD = "replaced"  # in the name of a folder whose place another is about to take
 _UNFINISHED = re.compile(rf"\.(\d+)\.(?:partial|{_OLD})\.(.+)", re.DOTALL)  # see `_unfinished`
@@ -74,26 +74,26 @@ def restore_folder(path: Path) -> None:
     """Give a folder its name again that a process was about to replace when it was killed."""
     if path.exists() or not path.parent.is_dir():
         return
-    for left, number in _left_in(path.parent, path.name):
-        if left.name.startswith(f".{number}.{_OLD}.") and not _runs(number):
+    for left in _left_in(path.parent, path.name):
+        if left.path.name.startswith(f".{left.process}.{_OLD}.") and not _runs(left.process):
             with suppress(OSError):  # another process was faster
-                left.rename(path)
+                left.path.rename(path)
 
 
 def remove_unfinished(folder: Path, name: str = "") -> None:
     """Remove what killed processes left in `folder`: all of it, or what was to be `name`."""
-    for path, number in _left_in(folder, name):
-        if not _runs(number):
-            _remove(path)
+    for left in _left_in(folder, name):
+        if not _runs(left.process):
+            _remove(left.path)
 
 
 def put_right(folder: Path) -> list[Path]:
     """Restore and remove whatever killed processes left in `folder`; return what that was."""
-    left = [path for path, number in _left_in(folder) if not _runs(number)]
-    for path in left:
-        restore_folder(folder / _intended(path))
+    found = [left for left in _left_in(folder) if not _runs(left.process)]
+    for left in found:
+        restore_folder(folder / left.name)
     remove_unfinished(folder)
-    return [path for path in left if not os.path.lexists(path)]
+    return [left.path for left in found if not os.path.lexists(left.path)]
 
 
 @contextmanager
@@ -136,24 +136,33 @@ def _take_place(new: Path, path: Path) -> None:
 @cache
 def _clean_once(folder: Path) -> None:
     """Remove what others left; our own number may be that of a file being written right now."""
-    for path, number in _left_in(folder):
-        if number != os.getpid() and not _runs(number):
-            _remove(path)
+    for left in _left_in(folder):
+        if left.process != os.getpid() and not _runs(left.process):
+            _remove(left.path)
 
 
-def _left_in(folder: Path, name: str = "") -> list[tuple[Path, int]]:
-    """List what is not whole yet, or not any more, with the number of the process it is of."""
+class _Left(NamedTuple):
+    """A file or folder that is not whole yet, or not any more.
+
+    Attributes:
+        path: where it is.
+        process: the number of the one that wrote it.
+        name: that it was to have, or had.
+    """
+
+    path: Path
+    process: int
+    name: str
+
+
+def _left_in(folder: Path, name: str = "") -> list[_Left]:
+    """List what is left in a folder: all of it, or what was to be `name`."""
     try:
         names = sorted(path.name for path in folder.iterdir())
     except OSError:  # absent, or not ours to read: then there is nothing that we could remove
         return []
     found = [(_UNFINISHED.fullmatch(one), folder / one) for one in names]
-    return [(path, int(m[1])) for m, path in found if m and name in ("", m[2])]
-
-
-def _intended(unfinished: Path) -> str:
-    """Tell which name a file or folder that `_left_in` lists was to have, or had."""
-    return unfinished.name.split(".", 3)[-1]
+    return [_Left(path, int(m[1]), m[2]) for m, path in found if m and name in ("", m[2])]
 
 
 def _remove(path: Path) -> None:

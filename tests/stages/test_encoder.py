@@ -54,6 +54,22 @@ def test_a_weights_file_is_fine_tuned_with_the_same_bytes_each_time(
     assert tuned.spec.fingerprint != before.spec.fingerprint
 
 
+def test_fine_tuning_learns_what_share_of_a_picture_s_captions_has_a_word(
+    encoded, run, tmp_path, monkeypatch
+):
+    asked = []
+    monkeypatch.setattr(  # one of a picture's two captions tells the place, both the colour
+        "pipeline.images.train_encoder.choose_labels", lambda texts, number: ["left", "red"]
+    )
+    monkeypatch.setattr(
+        "pipeline.images.finetune.finetune", lambda *arguments: asked.append(arguments[4])
+    )
+    shutil.copyfile(encoded.data / "encoder" / "encoder.weights.h5", tmp_path / "mine.weights.h5")
+    assert run(weights="mine.weights.h5", finetune=True).code == 0
+    left, red = asked[0].T
+    assert (set(left), set(red)) == ({0, 0.5}, {0, 1})
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
