@@ -44,8 +44,9 @@ ROWS = Path(__file__).with_suffix(".yaml")
 RESULTS = Path(__file__).with_suffix(".json")
 Rows = Annotated[Path, typer.Option(help="The ladder.")]
 SPLITS = ("val", "test")
+PARTS = ("beam_width", "length_penalty", "consensus")  # of a search, those that are chosen
 COLUMNS = (
-    *("row", "seeds", "minutes", "beam, penalty", "val CIDEr-D"),
+    *("row", "seeds", "minutes", "beam, penalty, consensus", "val CIDEr-D"),
     *("BLEU-4", "METEOR", "ROUGE-L", "CIDEr-D"),
 )
 Settings = dict[str, Any]
@@ -60,12 +61,14 @@ class Row(NamedTuple):
         settings: all of params.yaml, by section.
         of: the row whose decoders it searches with; its own name where it trains.
         ensemble: whether the seeds search together.
+        searched: the row whose search was chosen for it.
     """
 
     name: str
     settings: Settings
     of: str
     ensemble: bool
+    searched: str
 
 
 def read_rows(path: Path = ROWS, params: Path = ROOT / "params.yaml") -> dict[str, Row]:
@@ -78,12 +81,19 @@ def read_rows(path: Path = ROWS, params: Path = ROOT / "params.yaml") -> dict[st
         own = {key: value for key, value in row.items() if "." in key}
         return {**(changes(above) if above else ladder["base"]), **own}
 
+    def searched(name: str) -> str:
+        row = ladder["rows"][name]
+        if "of" not in row or any(key.startswith("sweep.") for key in row):
+            return name
+        return searched(row.get("from") or row["of"])
+
     rows = {}
     for name, row in ladder["rows"].items():
         settings = yaml.safe_load(plain)
         for key, value in changes(name).items():
             _set(settings, key.split("."), value)
-        rows[name] = Row(name, settings, row.get("of", name), row.get("ensemble", False))
+        of, ensemble = row.get("of", name), row.get("ensemble", False)
+        rows[name] = Row(name, settings, of, ensemble, searched(name))
     return rows
 
 
@@ -143,7 +153,7 @@ class Work:
 
     def choose(self, row: Row, seed: int) -> None:
         """Choose the search on the validation pictures: once, whichever seed is the first."""
-        given = self.folder / "ingest", self._features(row), self._bundle(row.name, seed)
+        given = self.folder / "ingest", self._features(row), self._bundle(row.of, seed)
         with self._choosing:  # of seeds that are trained side by side, one chooses
             self._once(self._sweep(row), row, "sweep", *given)
 
@@ -152,6 +162,7 @@ class Work:
         out = self.folder / row.name / _seeds_name(row, seeds) / "captions.json"
         if out.exists():
             return
+        self.choose(row, seeds[0])
         bundles = [str(self._bundle(row.of, seed)) for seed in seeds]
         features, params = self._features(row), out.parent / "params.yaml"
         chosen = chosen_search(self._sweep(row))
@@ -179,7 +190,7 @@ class Work:
     def _training(self, row: Row) -> str:
         """Name a training by all that it depends on but its seed and what comes after it."""
         settings = dict(row.settings["train"])
-        for name in ("seeds", "self_critical"):
+        for name in ("seeds", "self_critical", "consensus"):
             settings.pop(name)
         return _short(settings, row.settings["encoder"], row.settings["features"])
 
@@ -187,7 +198,7 @@ class Work:
         return self.folder / name / f"seed_{seed}" / "train" / "bundle"
 
     def _sweep(self, row: Row) -> Path:
-        return self.folder / row.of / "sweep"
+        return self.folder / row.searched / "sweep"
 
     def _once(
         self, out: Path, row: Row, stage: str, *given: Path, options: Iterable[Any] = ()
@@ -214,9 +225,9 @@ class Work:
 
 
 def chosen_search(sweep: Path) -> Settings:
-    """The beam width and the length penalty that a sweep found best."""
+    """The beam width, the length penalty and the weight of consensus that a sweep found best."""
     best = json.loads((sweep / "best.json").read_text())
-    return {name: best[name] for name in ("beam_width", "length_penalty")}
+    return {name: best[name] for name in PARTS}
 
 
 def seeded(row: Row, seed: int) -> Row:
@@ -316,7 +327,7 @@ def score(
         every = {path.parent.name: _scored(path, references) for path in found}
         for run, figures in every.items():
             figures["training"] = _told_of_training(folder / row.of / run / "train")
-        search = chosen_search(folder / row.of / "sweep")
+        search = chosen_search(folder / row.searched / "sweep")
         results["rows"][name] = {"search": search, "every": every, **_over(list(every.values()))}
         write_json(RESULTS, results)
     typer.echo(table(results["rows"]))
@@ -373,8 +384,9 @@ def table(rows: Mapping[str, Any]) -> str:
     lines = [f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"]
     for name, row in rows.items():
         mean, apart = row["mean"], row.get("deviation", {"test": {}, "val": {}})
-        search = f"{row['search']['beam_width']}, {row['search']['length_penalty']:g}"
-        cells = [search, f"{mean['val']['cider_d']:.3f}"]
+        search = {"consensus": 0, **row["search"]}
+        told = ", ".join(f"{search[part]:g}" for part in PARTS)
+        cells = [told, f"{mean['val']['cider_d']:.3f}"]
         for metric in ("bleu_4", "meteor", "rouge_l", "cider_d"):
             value, spread = mean["test"].get(metric), apart["test"].get(metric)
             told = "" if value is None else f"{value:.3f}"

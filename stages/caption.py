@@ -102,6 +102,15 @@ def caption(
             rich_help_panel=SEARCH,
         ),
     ] = 0,
+    consensus: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=1000,
+            help="Of the captions kept, choose by what people said of pictures alike: its weight.",
+            rich_help_panel=SEARCH,
+        ),
+    ] = 0.0,
     sample: Annotated[
         bool,
         typer.Option("--sample", help="Draw captions by their chance.", rich_help_panel=SAMPLE),
@@ -139,6 +148,7 @@ def caption(
         max_words=max_words,
         min_words=min_words,
         block_ngrams=block_ngrams,
+        consensus=consensus,
         method="sample" if sample else "beam",
         sampling={"top_p": top_p, "temperature": temperature, "samples": best, "seed": seed},
     )

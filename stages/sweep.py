@@ -52,14 +52,17 @@ def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def _tell(rows: Sequence[Mapping[str, Any]], best: Mapping[str, Any], metric: str) -> None:
     """Print the scores as a table, and the best settings as lines for params.yaml."""
-    typer.echo(f"{'beam_width':>10} {'length_penalty':>14} " + " ".join(f"{s:>8}" for s in SCORES))
+    titles = [f"{'beam_width':>10} {'length_penalty':>14} {'consensus':>9}"]
+    typer.echo(" ".join([*titles, *(f"{score:>8}" for score in SCORES)]))
     for row in rows:
         scores = " ".join(f"{row[name]:8.4f}" for name in SCORES)
         mark = "  <- best " + metric if row is best else ""
-        typer.echo(f"{row['beam_width']:>10} {row['length_penalty']:>14g} {scores}{mark}")
+        pair = f"{row['beam_width']:>10} {row['length_penalty']:>14g} {row['consensus']:>9g}"
+        typer.echo(f"{pair} {scores}{mark}")
     typer.echo(
         f"\nThe best on the validation split, for params.yaml:\n\nevaluate:\n"
-        f"  beam_width: {best['beam_width']}\n  length_penalty: {best['length_penalty']}"
+        f"  beam_width: {best['beam_width']}\n  length_penalty: {best['length_penalty']}\n"
+        f"  consensus: {best['consensus']}"
     )
 
 

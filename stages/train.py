@@ -20,6 +20,7 @@ from pipeline.captioner import bundle, kept, objective, training
 from pipeline.captioner.batches import Captions, Split
 from pipeline.captioner.captioner import Captioner
 from pipeline.captioner.checkpoint import History
+from pipeline.captioner.consensus import Consensus, ConsensusSettings
 from pipeline.captioner.decoders.base import Decoder
 from pipeline.captioner.decoders.find import build
 from pipeline.captioner.self_critical import SelfCriticalSettings, fit_self_critical
@@ -46,6 +47,7 @@ class TrainStageSettings(FitSettings):
 
     seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1, max_length=bundle.MOST_MEMBERS)
     self_critical: SelfCriticalSettings
+    consensus: ConsensusSettings
 
     @field_validator("seeds")
     @classmethod
@@ -126,7 +128,9 @@ def train(
         trained[seed] = _train(inputs, settings, seed, cache, curves)
     best_first = sorted(trained.values(), key=lambda one: -one.val_cider_d)
     decoders = [one.captioner.decoder for one in best_first]
-    bundle.save(out / "bundle", decoders, vocabulary, encoder, known.shape, known.encoder)
+    consensus = _consensus(inputs.train, settings.consensus)
+    given = vocabulary, encoder, known.shape, known.encoder
+    bundle.save(out / "bundle", decoders, *given, consensus)
     write_json(out / "metrics.json", _metrics({seed: one.metrics for seed, one in trained.items()}))
     # Only now: until the bundle is there, they are all there is.
     for one in trained.values():
@@ -164,6 +168,15 @@ def _train(
             )
             metrics["self_critical"] = _best(further, first=0)
     return Trained(captioner, metrics, checkpoint, again)
+
+
+def _consensus(train: Split, settings: ConsensusSettings) -> Consensus | None:
+    """Keep what people said of the training pictures, where the settings ask for it."""
+    if not settings.pictures:
+        return None
+    found = Consensus.fit(train.features, train.references, settings)
+    log.info("train: consensus of %d pictures", len(found.weights))
+    return found
 
 
 def _metrics(of_seeds: Mapping[int, dict[str, Any]]) -> dict[str, Any]:

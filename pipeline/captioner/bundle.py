@@ -4,6 +4,7 @@
     vocabulary.json          see `text/vocabulary.py`
     decoder.weights.h5       weights of the decoder, in Keras's own format; of several seeds, those
                              of the best one, then decoder-2.weights.h5 and so on
+    consensus/               where it is kept, see `consensus.py`
     encoder/encoder.json     see `images/encoder.py`
     encoder/encoder.weights.h5
 
@@ -22,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pipeline import weights
 from pipeline.captioner.bundle_zip import DESCRIPTION
 from pipeline.captioner.captioner import Captioner
+from pipeline.captioner.consensus import NGRAMS, Consensus
 from pipeline.captioner.decoders.base import SINCE, Decoder, DecoderSettings
 from pipeline.captioner.decoders.ensemble import Ensemble
 from pipeline.captioner.decoders.find import build
@@ -35,7 +37,7 @@ VERSION = 3
 MOST_MEMBERS = 100
 ATTEMPTS = 3  # to read a bundle that others write
 Read = TypeVar("Read")
-WORDS, ENCODER = "vocabulary.json", "encoder"
+WORDS, ENCODER, CONSENSUS = "vocabulary.json", "encoder", "consensus"
 
 
 class Description(BaseModel):
@@ -58,6 +60,7 @@ def save(
     encoder: Path,
     feature_shape: tuple[int, ...],
     fingerprint: str,
+    consensus: Consensus | None = None,
 ) -> None:
     """Write a bundle, with the same bytes for the same content.
 
@@ -68,11 +71,14 @@ def save(
         encoder: the encoder's folder.
         feature_shape: of one picture, (f,), or (h, w, f) for a grid.
         fingerprint: the encoder's, with "-grid" and the like where the features were made so.
+        consensus: what people said of the training pictures, if it is to be kept.
     """
     with folder_written_whole(folder) as new:
         for place, decoder in enumerate(decoders):
             weights.save(decoder, new / weights_name(place))
         shutil.copyfile(vocabulary, new / WORDS)
+        if consensus is not None:
+            consensus.save(new / CONSENSUS)
         (new / ENCODER).mkdir()
         for name in (SPEC, ENCODER_WEIGHTS):
             shutil.copyfile(encoder / name, new / ENCODER / name)
@@ -107,7 +113,7 @@ def together(captioners: Sequence[Captioner]) -> Captioner:
     if len(captioners) == 1:
         return captioners[0]
     ensemble = Ensemble([captioner.decoder for captioner in captioners])
-    return Captioner(ensemble, captioners[0].vocabulary)
+    return Captioner(ensemble, captioners[0].vocabulary, captioners[0].consensus)
 
 
 def load_members(folder: Path) -> list[Captioner]:
@@ -156,6 +162,9 @@ def _description_of(folder: Path) -> bytes | None:
 def _load_members(folder: Path) -> list[Captioner]:
     description = read_description(folder)
     vocabulary = Vocabulary.read(folder / WORDS)
+    consensus = None
+    if f"{CONSENSUS}/{NGRAMS}" in description.files:
+        consensus = Consensus.load(folder / CONSENSUS, description.feature_shape[-1])
     captioners = []
     for place in range(description.members):
         path = folder / weights_name(place)
@@ -169,7 +178,7 @@ def _load_members(folder: Path) -> list[Captioner]:
                 f"{path}: expected weights of the decoder that {DESCRIPTION} describes. "
                 f"Received: {' '.join(str(error).split())[:200]}"
             ) from error
-        captioners.append(Captioner(decoder, vocabulary))
+        captioners.append(Captioner(decoder, vocabulary, consensus))
     return captioners
 
 

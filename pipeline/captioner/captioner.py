@@ -1,7 +1,7 @@
 """A decoder with its vocabulary: features in, captions in words out."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import keras
@@ -9,6 +9,7 @@ import numpy as np
 
 from pipeline.backend import jit
 from pipeline.captioner.batches import PictureFeatures, pad
+from pipeline.captioner.consensus import Consensus
 from pipeline.captioner.decoders.base import Decoder, State, Tensor
 from pipeline.captioner.search.base import EMPTY
 from pipeline.captioner.search.plan import Plan, plan, search
@@ -28,7 +29,8 @@ class Caption:
 
     Attributes:
         words: without marks.
-        score: log-probability / (words + 1) ** length_penalty; of greedy search without it.
+        score: log-probability / (words + 1) ** length_penalty; of greedy search without it. With
+            consensus, its weight times the CIDEr to be expected is added.
         log_prob: of all words and the end mark, under the model itself, however it was searched.
     """
 
@@ -61,11 +63,15 @@ class Captioner:
     Args:
         decoder: with its weights.
         vocabulary: of the decoder.
+        consensus: what people said of the training pictures, if it is known.
     """
 
-    def __init__(self, decoder: Decoder, vocabulary: Vocabulary) -> None:
+    def __init__(
+        self, decoder: Decoder, vocabulary: Vocabulary, consensus: Consensus | None = None
+    ) -> None:
         self.decoder = decoder
         self.vocabulary = vocabulary
+        self.consensus = consensus
         self._searches: dict[str, _Search] = {}  # by their settings; each is compiled once
 
     @property
@@ -100,7 +106,41 @@ class Captioner:
                 f"picture. Received: none of {sum(not one for one in found)} pictures. Lower "
                 "min_words, raise beam_width, or forbid and block fewer words"
             )
-        return found
+        return self.by_consensus(features, found, settings.consensus)
+
+    def by_consensus(
+        self, features: PictureFeatures, found: list[list[Caption]], weight: float
+    ) -> list[list[Caption]]:
+        """Order captions anew: those first that agree with what people said of pictures alike.
+
+        Args:
+            features: as for `caption`.
+            found: the captions of each picture, searched without consensus.
+            weight: what one of CIDEr counts, beside the score; 0: nothing is changed.
+
+        Raises:
+            InputError: it is not known what people said.
+        """
+        if not weight:
+            return found
+        if self.consensus is None:
+            raise InputError(
+                f"consensus: expected a bundle that knows what people said of the training "
+                f"pictures, for a weight of {weight:g}. Received: one that does not. Set "
+                "train.consensus.pictures, such as 20000, and run dvc repro; or set the weight to 0"
+            )
+        words = [[caption.words for caption in captions] for captions in found]
+        expected = self.consensus.expect(features, words)
+        return [
+            sorted(
+                (
+                    replace(caption, score=caption.score + weight * float(value))
+                    for caption, value in zip(captions, values, strict=True)
+                ),
+                key=lambda caption: -caption.score,
+            )
+            for captions, values in zip(found, expected, strict=True)
+        ]
 
     def search_model(self, settings: SearchSettings) -> keras.Model:
         """The search of these settings as one model, to be exported; see `_Search.call`.
@@ -112,6 +152,7 @@ class Captioner:
 
     def _search(self, settings: SearchSettings) -> "_Search":
         """The search of these settings, made when it is first asked for."""
+        settings = settings.model_copy(update={"consensus": 0.0})  # which comes after the search
         key = settings.model_dump_json()
         if key not in self._searches:
             self._searches[key] = _Search(self.decoder, plan(settings, self.vocabulary))

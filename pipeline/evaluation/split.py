@@ -1,7 +1,7 @@
 """One split of a data set, and the captions that the search finds for its pictures."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,3 +99,14 @@ class Searcher:
             values = self._reader.rows(rows[start : start + BLOCK])
             found.extend((captioner or self.captioner).caption(values, settings))
         return dict(zip(ids, found, strict=True))
+
+    def by_consensus(self, found: Mapping[str, Candidates], weight: float) -> dict[str, Candidates]:
+        """Order captions anew that `caption` found without consensus; see `Captioner`."""
+        ids = list(found)
+        ordered: list[Candidates] = []
+        for start in range(0, len(ids), BLOCK):
+            block = ids[start : start + BLOCK]
+            values = self._reader.rows(np.array([self._row_of[one] for one in block], "int64"))
+            captions = [found[one] for one in block]
+            ordered.extend(self.captioner.by_consensus(values, captions, weight))
+        return dict(zip(ids, ordered, strict=True))

@@ -2,7 +2,8 @@
 
 The length penalty acts inside the beam search, on which captions it keeps and when it stops: so
 every pair of settings is searched for itself. Greedy search (a beam of 1) has no penalty and is
-searched once.
+searched once. The weight of consensus acts on what was found: of the weights, each pair tells the
+best, without being searched again.
 
 Only scores that need no METEOR are worked out: BLEU, ROUGE-L and CIDEr-D take a second for each
 pair.
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 
 SCORES = ("bleu_1", "bleu_4", "rouge_l", "cider_d")
 Pair = tuple[int, float]  # beam width, length penalty
+Trial = tuple[Pair, float]  # and the weight of consensus
 Row = dict[str, Any]  # a pair, its scores, and the mean length of its captions
 
 
@@ -36,6 +38,7 @@ class SweepSettings(Settings):
 
     beam_widths: list[Annotated[int, Field(ge=1, le=100)]] = Field(min_length=1)
     length_penalties: list[Annotated[float, Field(ge=0, le=5)]] = Field(min_length=1)
+    consensus: list[Annotated[float, Field(ge=0, le=1000)]] = Field(min_length=1)
     max_words: int = Field(ge=1, le=200)  # bound on a caption's words
     metric: Literal["bleu_1", "bleu_4", "rouge_l", "cider_d"]  # what the best is best at
 
@@ -44,20 +47,23 @@ def try_all(searcher: Searcher, split: Split, settings: SweepSettings) -> tuple[
     """Search and score a split's captions by every pair of settings.
 
     Returns:
-        a row a pair, by rising width and penalty, and how the captions were tokenised, see
-        `tokenise`.
+        a row a pair with its best weight of consensus, by rising width and penalty, and how the
+        captions were tokenised, see `tokenise`.
 
     Raises:
-        InputError: no picture of the split has captions, or one has no features.
+        InputError: no picture of the split has captions, one has no features, or the bundle
+            knows no consensus.
     """
     captioned = _captioned(split)
     pairs = _grid(settings)
-    found = {
-        pair: _search(searcher, captioned, pair, settings.max_words)
-        for pair in dict.fromkeys(_searched(pair) for pair in pairs)
-    }
+    weights = sorted(set(settings.consensus))
+    found: dict[Trial, Mapping[str, Candidates]] = {}
+    for pair in dict.fromkeys(_searched(pair) for pair in pairs):
+        captions = _search(searcher, captioned, pair, settings.max_words)
+        found |= {(pair, weight): searcher.by_consensus(captions, weight) for weight in weights}
     scores, tokenisation = _score(found, captioned)
-    return [_row(pair, scores[_searched(pair)]) for pair in pairs], tokenisation
+    tried = [[_row(pair, one, scores[_searched(pair), one]) for one in weights] for pair in pairs]
+    return [best(rows, settings.metric) for rows in tried], tokenisation
 
 
 def best(rows: Sequence[Row], metric: str) -> Row:
@@ -102,9 +108,9 @@ def _search(
 
 
 def _score(
-    found: Mapping[Pair, Mapping[str, Candidates]], split: Split
-) -> tuple[dict[Pair, dict[str, float]], str]:
-    """Score what each pair of settings found; all texts are tokenised at once."""
+    found: Mapping[Trial, Mapping[str, Candidates]], split: Split
+) -> tuple[dict[Trial, dict[str, float]], str]:
+    """Score what each trial found; all texts are tokenised at once."""
     groups = [split.references[image_id] for image_id in split.ids]
     for captions in found.values():
         groups.append([captions[image_id][0].text for image_id in split.ids])
@@ -113,8 +119,8 @@ def _score(
     references, captions_of = words[: len(split.ids)], words[len(split.ids) :]
     cider = CiderD(references)
     return {
-        pair: _scores(captions, references, cider)
-        for pair, captions in zip(found, captions_of, strict=True)
+        trial: _scores(captions, references, cider)
+        for trial, captions in zip(found, captions_of, strict=True)
     }, tokenisation
 
 
@@ -129,6 +135,6 @@ def _scores(captions: Captions, references: References, cider: CiderD) -> dict[s
     }
 
 
-def _row(pair: Pair, scores: Mapping[str, float]) -> Row:
+def _row(pair: Pair, weight: float, scores: Mapping[str, float]) -> Row:
     rounded = {name: round(value, 6) for name, value in scores.items()}
-    return {"beam_width": pair[0], "length_penalty": pair[1], **rounded}
+    return {"beam_width": pair[0], "length_penalty": pair[1], "consensus": weight, **rounded}

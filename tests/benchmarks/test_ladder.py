@@ -14,6 +14,8 @@ LADDER = {
         "scst": {"from": "smooth", "train.self_critical.epochs": 2},
         "wide": {"of": "scst", "evaluate.max_words": 7},
         "together": {"of": "scst", "ensemble": True},
+        "agreed": {"of": "scst", "sweep.consensus": [0, 5]},
+        "agreed_together": {"of": "scst", "from": "agreed", "ensemble": True},
     },
 }
 
@@ -37,8 +39,22 @@ def test_a_row_is_the_one_above_it_and_what_it_changes(rows_of):
     assert rows["scst"].settings["train"]["self_critical"]["epochs"] == 2
     assert rows["smooth"].settings["train"]["self_critical"]["epochs"] == 0
     assert rows["wide"].settings["evaluate"]["max_words"] == 7
-    assert [row.of for row in rows.values()] == ["inject", "smooth", "scst", "scst", "scst"]
-    assert [name for name, row in rows.items() if row.ensemble] == ["together"]
+    assert [row.of for row in rows.values()] == ["inject", "smooth", *["scst"] * 5]
+    assert [name for name, row in rows.items() if row.ensemble] == ["together", "agreed_together"]
+    assert rows["agreed_together"].settings["sweep"]["consensus"] == [0, 5]
+
+
+def test_a_search_is_chosen_for_the_decoder_or_where_a_row_says_from_what(rows_of):
+    searched = {name: row.searched for name, row in rows_of(LADDER).items()}
+    assert searched == {
+        "inject": "inject",
+        "smooth": "smooth",
+        "scst": "scst",
+        "wide": "scst",
+        "together": "scst",
+        "agreed": "agreed",
+        "agreed_together": "agreed",
+    }
 
 
 def test_what_is_not_set_is_as_in_params_yaml(rows_of):
@@ -82,7 +98,9 @@ def test_all_seeds_and_their_ensemble_are_searched_as_the_first_seed_chose(
     def run(out, command):
         ran.append(command[0])
         if command[0] == "stages.sweep":
-            write_json(out / "best.json", {"beam_width": 10, "length_penalty": 0.9, "cider_d": 1})
+            write_json(
+                out / "best.json", {"beam_width": 10, "length_penalty": 0.9, "consensus": 2.0}
+            )
 
     monkeypatch.setattr(work, "_run", run)
     for seed in (1, 2):
@@ -90,10 +108,13 @@ def test_all_seeds_and_their_ensemble_are_searched_as_the_first_seed_chose(
         work.caption(rows["scst"], [seed])
     work.caption(rows["together"], [1, 2])
     assert ran == ["stages.sweep", *["benchmarks.ladder"] * 3]
+    work.caption(rows["agreed_together"], [1, 2])
+    assert ran[4:] == ["stages.sweep", "benchmarks.ladder"], "which is another search"
     for folder in ("scst/seed_1", "scst/seed_2", "together/ensemble"):
         search = yaml.safe_load((tmp_path / folder / "params.yaml").read_text())["evaluate"]
         assert search["beam_width"] == 10
         assert search["length_penalty"] == 0.9
+        assert search["consensus"] == 2.0
         assert search["max_words"] == 20
 
 
@@ -109,12 +130,14 @@ def test_the_table_has_means_and_deviations():
 
     search = {"beam_width": 10, "length_penalty": 1.0}
     row = {
-        "search": search,
+        "search": {**search, "consensus": 5.0},
         "every": {"seed_1": {}, "seed_2": {}},
         "mean": {**scores(0.5), "training": {"minutes": 12.5}},
         "deviation": scores(0.01),
     }
     alone = {"search": search, "every": {"seed_1": {}}, "mean": {**scores(0.4), "training": {}}}
     *_, first, second = table({"inject": row, "wide": alone}).splitlines()
-    assert first == "| `inject` | 2 | 12.5 | 10, 1 | 0.500 | 0.500 ± 0.010 |  |  | 0.500 ± 0.010 |"
-    assert second == "| `wide` | 1 |  | 10, 1 | 0.400 | 0.400 |  |  | 0.400 |"
+    assert (
+        first == "| `inject` | 2 | 12.5 | 10, 1, 5 | 0.500 | 0.500 ± 0.010 |  |  | 0.500 ± 0.010 |"
+    )
+    assert second == "| `wide` | 1 |  | 10, 1, 0 | 0.400 | 0.400 |  |  | 0.400 |"

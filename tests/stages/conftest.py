@@ -67,11 +67,13 @@ SETTINGS: dict[str, dict[str, Any]] = {
             "epochs": 0, "patience": 2, "baseline": "mean", "samples": 3, "pictures": 4,
             "learning_rate": 0.001, "clip_norm": 1.0, "max_words": 8,
         },
+        "consensus": {"pictures": 0, "ridge": 0.3},
     },
     "evaluate": {
         "split": "test", "coco_splits": ["val", "test"], "spice": None, "ensemble": True,
         "method": "beam", "beam_width": 2, "length_penalty": 0.9, "max_words": 8,
         "min_words": 0, "block_ngrams": 0, "forbidden_words": [], "required_words": [],
+        "consensus": 0.0,
         "diverse": {"groups": 2, "strength": 0.5},
         "sampling": {"top_p": 0.9, "temperature": 1.0, "samples": 5, "seed": 1},
     },
@@ -237,6 +239,17 @@ def train_inputs(featured: Tiny, counted: Tiny) -> tuple[Path, ...]:
 def trained(featured: Tiny, train_inputs: tuple[Path, ...]) -> Tiny:
     done(featured.run("train", *train_inputs, featured.data / "train"))
     return featured
+
+
+@pytest.fixture(scope="session")
+def agreeing(
+    trained: Tiny, train_inputs: tuple[Path, ...], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The bundle of the same training, which knows what people said of the training pictures."""
+    out = tmp_path_factory.mktemp("agreeing")
+    result = trained.run("train", *train_inputs, out, consensus={"pictures": 25, "ridge": 0.3})
+    done(result)
+    return out / "bundle"
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import logging
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipeline.captioner import bundle as bundles
@@ -264,6 +265,31 @@ def test_memory_is_bounded_by_blocks_and_the_captions_are_the_same(
 
 
 @pytest.mark.usefixtures("no_meteor")
+def test_captions_are_chosen_by_consensus(trained, agreeing, tmp_path):
+    data = trained.data
+    inputs = data / "ingest", trained.captions, data / "features", agreeing
+    every = {}
+    for weight in (0.0, 50.0):
+        out = tmp_path / f"{weight}"
+        # The words that are said of every picture, and so worth nothing.
+        settings = {"forbidden_words": ["a", "is", "square"], "min_words": 2, "beam_width": 20}
+        settings |= {"coco_splits": [], "consensus": weight}
+        assert trained.run("evaluate", *inputs, out, **settings).code == 0
+        every[weight] = {row["image_id"]: row for row in read_lines(out)}
+    own = bundles.load_captioner(agreeing)
+    reader = open_shards(data / "features", bundles.read_description(agreeing).encoder)
+    for image_id, plain in every[0.0].items():
+        features = reader.rows(np.array([reader.row_of()[image_id]]))
+        texts = [one["caption"] for one in plain["candidates"]]
+        [expected] = own.consensus.expect(features, [[text.split() for text in texts]])
+        scores = [one["score"] for one in plain["candidates"]] + 50 * expected
+        chosen = every[50.0][image_id]
+        assert chosen["caption"] == texts[int(np.argmax(scores))]
+        assert chosen["candidates"][0]["score"] == pytest.approx(max(scores), abs=0.01)
+    assert any(every[0.0][name]["caption"] != every[50.0][name]["caption"] for name in every[0.0])
+
+
+@pytest.mark.usefixtures("no_meteor")
 def test_a_metric_that_cannot_run_is_told_and_all_else_is_the_same(trained, evaluated, tmp_path):
     assert run(trained, tmp_path).code == 0
     metrics, whole = (json.loads((f / "metrics.json").read_text()) for f in (tmp_path, evaluated))
@@ -290,6 +316,8 @@ def test_a_metric_that_cannot_run_is_told_and_all_else_is_the_same(trained, eval
         ({"min_words": 9}, "evaluate.min_words"),
         ({"method": "diverse", "beam_width": 3}, "evaluate.diverse"),
         ({"required_words": ["unicorn"]}, "required_words"),
+        ({"consensus": -1.0}, "evaluate.consensus"),
+        ({"consensus": 5.0}, "train.consensus.pictures"),
     ],
 )
 def test_wrong_settings_are_one_line(trained, one_line, tmp_path, changes, told):

@@ -5,6 +5,7 @@ import json
 import logging
 import shutil
 
+import numpy as np
 import pytest
 import yaml
 
@@ -16,6 +17,7 @@ from pipeline.tables import CAPTIONS, read_table, write_rows
 SETTINGS = {
     "beam_widths": [3, 1],
     "length_penalties": [1.0, 0.0],
+    "consensus": [0.0],
     "max_words": 8,
     "metric": "cider_d",
 }
@@ -90,8 +92,29 @@ def test_the_best_is_written_and_told_as_lines_for_params(swept):
     assert found["cider_d"] == max(float(row["cider_d"]) for row in rows)
     assert (found["metric"], found["tokenisation"]) == ("cider_d", "ptb")
     _, _, lines = result.out.partition("for params.yaml:\n")
-    pair = {name: found[name] for name in ("beam_width", "length_penalty")}
-    assert yaml.safe_load(lines) == {"evaluate": pair}
+    chosen = {name: found[name] for name in ("beam_width", "length_penalty", "consensus")}
+    assert yaml.safe_load(lines) == {"evaluate": chosen}
+
+
+def test_of_the_weights_of_consensus_each_pair_tells_the_best(
+    agreeing, trained, tmp_path, monkeypatch
+):
+    def later_ones(self, features, captions):
+        return [np.arange(float(len(group))) for group in captions]
+
+    monkeypatch.setattr("pipeline.captioner.consensus.Consensus.expect", later_ones)
+    inputs = trained.data / "ingest", trained.data / "features", agreeing
+    found = {}
+    for name, weights in (("none", [0.0]), ("much", [50.0]), ("both", [50.0, 0.0])):
+        settings = {"beam_widths": [1, 20], "length_penalties": [1.0, 4.0], "metric": "bleu_1"}
+        settings = {**SETTINGS, **settings, "consensus": weights}
+        result = trained.run("sweep", *inputs, tmp_path / name, **settings)
+        assert result.code == 0, result.err
+        found[name] = [(float(row["bleu_1"]), row["consensus"]) for row in rows_of(tmp_path / name)]
+    pairs = zip(found["none"], found["much"], strict=True)
+    assert found["both"] == [max(pair, key=lambda row: row[0]) for pair in pairs]
+    assert {weight for _, weight in found["both"]} == {"0.0", "50.0"}
+    assert {weight for _, weight in found["both"][:2]} == {"0.0"}, "greedily there is no choice"
 
 
 def test_of_equal_scores_the_cheapest_search_is_best():
@@ -122,6 +145,8 @@ def test_pictures_without_captions_are_left_out_and_a_split_of_them_is_one_line(
         ({"beam_widths": [0]}, "sweep.beam_widths.0"),
         ({"length_penalties": [-1.0]}, "sweep.length_penalties.0"),
         ({"metric": "meteor"}, "sweep.metric"),
+        ({"consensus": [-1.0]}, "sweep.consensus.0"),
+        ({"consensus": [0.0, 5.0]}, "train.consensus.pictures"),
     ],
 )
 def test_wrong_settings_are_one_line(trained, one_line, tmp_path, changes, told):

@@ -58,6 +58,16 @@ def test_the_same_seed_gives_the_same_bytes(trained, train_inputs, content, tmp_
     assert content(tmp_path) == content(trained.data / "train")
 
 
+def test_what_people_said_is_kept_in_the_bundle_and_changes_nothing_else(
+    trained, agreeing, content
+):
+    plain, more = content(trained.data / "train" / "bundle"), content(agreeing)
+    added = {"consensus/ngrams.parquet", "consensus/pictures.parquet"}
+    assert set(more) - set(plain) == added
+    assert {name for name in plain if plain[name] != more[name]} == {"bundle.json"}
+    assert len(bundle.load_captioner(agreeing).consensus.weights) == 25
+
+
 @pytest.mark.slow
 def test_self_critical_training_begins_from_what_was_trained(trained, train_inputs, tmp_path):
     assert trained.run("train", *train_inputs, tmp_path / "before").code == 0

@@ -37,6 +37,7 @@ class SearchSettings(Settings):
     block_ngrams: int = Field(ge=0, le=200)  # no words in a row, as many, come twice; 0: they may
     forbidden_words: list[Word]
     required_words: list[Word]  # each must occur; of dog|dogs, one of them
+    consensus: float = Field(ge=0, le=1000)  # weight of the CIDEr to be expected; 0: none
     diverse: DiverseSettings
     sampling: SamplingSettings
 
@@ -52,6 +53,7 @@ class SearchSettings(Settings):
             block_ngrams=0,
             forbidden_words=[],
             required_words=[],
+            consensus=0.0,
             diverse=DiverseSettings(groups=1, strength=0.0),
             sampling=SamplingSettings(top_p=1.0, temperature=1.0, samples=1, seed=0),
         )

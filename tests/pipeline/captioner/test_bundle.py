@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.captioner import bundle
 from pipeline.captioner.captioner import Captioner, SearchSettings
+from pipeline.captioner.consensus import Consensus, ConsensusSettings
 from pipeline.captioner.decoders.find import DECODERS, build
 from pipeline.errors import InputError
 from pipeline.files import unsealed, write_sealed
@@ -99,6 +100,28 @@ def test_decoders_of_several_seeds_are_kept_and_caption_together(decoder, parts,
         for own, weight in zip(member.decoder.get_weights(), expected.get_weights(), strict=True):
             np.testing.assert_array_equal(own, weight)
     assert len(bundle.load_captioner(tmp_path / "b").decoder.members) == 2
+
+
+def test_what_people_said_is_kept_for_one_decoder_and_for_several(decoder, parts, tmp_path):
+    shape = decoder.feature_shape
+    features = np.random.default_rng(4).normal(0, 1, (4, *shape)).astype("float32")
+    captions = [[["a", "dog"]], [["a", "dog", "runs"]], [["a", "cat"]], [["a", "cat", "runs"]]]
+    kept = Consensus.fit(features, captions, ConsensusSettings(pictures=9, ridge=0.3))
+    inputs = parts / "vocabulary.json", parts / "encoder", shape, "f"
+    added = ["consensus/ngrams.parquet", "consensus/pictures.parquet"]
+    expected = kept.expect(features, captions)
+    for members in (1, 2):
+        folder = tmp_path / f"{members}"
+        bundle.save(folder, [decoder] * members, *inputs, kept)
+        assert set(content(folder)) >= {*FILES, *added}
+        read = bundle.load_captioner(folder).consensus
+        assert read is not None
+        assert np.array_equal(read.expect(features, captions), expected)
+        for name in added:
+            spoilt = Path(shutil.copytree(folder, tmp_path / f"{members}-{Path(name).stem}"))
+            (spoilt / name).unlink()
+            with pytest.raises(InputError, match=name):
+                bundle.load_captioner(spoilt)
 
 
 def test_the_same_content_gives_the_same_bytes(saved, decoder, parts, tmp_path):

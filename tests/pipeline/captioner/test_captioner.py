@@ -70,6 +70,39 @@ def test_places_that_the_search_leaves_empty_are_left_out(vocabulary):
     assert sorted(len(caption.words) for caption in found) == [0, 1, 2]
 
 
+class Says:
+    """Stands in for a consensus: it expects the more of a caption the later it comes."""
+
+    def expect(self, features, captions):
+        assert len(features) == len(captions)
+        return [np.arange(float(len(group))) for group in captions]
+
+
+def test_consensus_chooses_among_what_was_found_without_searching_again(captioner, features):
+    agreeing = Captioner(captioner.decoder, captioner.vocabulary, Says())
+    plain = agreeing.caption(features, BEAM)
+    assert plain == captioner.caption(features, BEAM)
+    found = agreeing.caption(features, BEAM.model_copy(update={"consensus": 3.0}))
+    assert len(agreeing._searches) == 1, "compiled once"
+    for before, after in zip(plain, found, strict=True):
+        scores = {one.words: one.score + 3.0 * place for place, one in enumerate(before)}
+        assert {one.words: one.score for one in after} == pytest.approx(scores)
+        assert [one.score for one in after] == sorted(scores.values(), reverse=True)
+        assert {one.words: one.log_prob for one in after} == {
+            one.words: one.log_prob for one in before
+        }
+    assert agreeing.by_consensus(features, plain, 3.0) == found
+    assert any(
+        before[0].words != after[0].words for before, after in zip(plain, found, strict=True)
+    )
+
+
+def test_consensus_without_what_people_said_is_one_line(captioner, features):
+    with pytest.raises(InputError, match=r"Set train\.consensus\.pictures") as caught:
+        captioner.caption(features, BEAM.model_copy(update={"consensus": 3.0}))
+    assert "\n" not in str(caught.value)
+
+
 def test_a_caption_is_read_as_words_with_spaces():
     assert Caption(("a", "dog", "'s", "ball"), 0.0, 0.0).text == "a dog 's ball"
 

@@ -1,0 +1,306 @@
+"""Consensus: how well a caption agrees with what people said of pictures that are alike.
+
+Sources: Devlin et al., "Exploring Nearest Neighbor Approaches for Image Captioning" (2015), and Mao
+et al., "Deep Captioning with Multimodal Recurrent Neural Networks" (ICLR 2015), section 8,
+"consensus reranking": of the captions that a beam found, the one is taken which is most similar to
+the captions of the nearest training pictures. Here every training picture counts, by a share that
+ridge regression learns. From a picture's features, it predicts the mean vector of its captions:
+tf-idf of 1- to 4-grams, weighed as in CIDEr (Vedantam et al. 2015). Such a prediction is a sum of
+the training pictures' own vectors,
+
+    vector(x) = sum over i of share_i(x) * vector_i,   share(x) = 1/n + z (Z'Z + n r I)^-1 Z' ,
+
+with the features z of a picture and Z of the training pictures, standardised, and the ridge r. So
+only the shares are worked out, and the vectors stay sparse. The product of a caption's own vector
+with it is the CIDEr to be expected, but for the clipping and the length penalty of CIDEr-D.
+
+Letters: `n` training pictures, `f` features, `g` n-grams, `p` pairs of an n-gram and a picture
+whose captions have it, `b` pictures, `c` captions.
+"""
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field
+
+from pipeline.captioner.batches import PictureFeatures
+from pipeline.errors import InputError
+from pipeline.params import Settings
+from pipeline.tables import read_table, write_table
+
+MAX_ORDER = 4
+LEAST = 2  # pictures whose captions have an n-gram; rarer ones tell of one picture alone
+AT_ONCE = 1024  # pictures whose features are in memory together
+PICTURES, NGRAMS = "pictures.parquet", "ngrams.parquet"
+
+Words = Sequence[str]
+
+
+class ConsensusSettings(Settings):
+    """What is kept of the training pictures."""
+
+    pictures: int = Field(ge=0, le=100_000)  # at most; 0: none, and no consensus
+    ridge: float = Field(gt=0)  # how far features are distrusted; 1: as much as their variance
+
+
+@dataclass(frozen=True)
+class Consensus:
+    """What people said of the training pictures, and how to tell which of them are alike.
+
+    Attributes:
+        weights: float16 (n, f + 1), features to shares, times n; the last is what is added.
+        ngrams: number of each n-gram, in order of the arrays below.
+        rarity: float32 (g,), inverse document frequency.
+        first: int64 (g + 1,), where the pairs of each n-gram begin.
+        picture: int32 (p,), the training picture of a pair.
+        value: float32 (p,), the n-gram's weight in the mean vector of the picture's captions.
+    """
+
+    weights: np.ndarray
+    ngrams: dict[str, int]
+    rarity: np.ndarray
+    first: np.ndarray
+    picture: np.ndarray
+    value: np.ndarray
+
+    @classmethod
+    def fit(
+        cls,
+        features: PictureFeatures,
+        captions: Sequence[Sequence[Words]],
+        settings: ConsensusSettings,
+    ) -> "Consensus":
+        """Learn from the training pictures.
+
+        Args:
+            features: (m, f) or (m, h, w, f).
+            captions: of each picture, m.
+            settings: how many pictures are kept; which ones is drawn at random.
+
+        Raises:
+            InputError: fewer than two pictures.
+        """
+        total = len(captions)
+        if min(total, settings.pictures) < 2:
+            raise InputError(
+                f"train.consensus: expected two training pictures at least. Received: {total}, of "
+                f"which train.consensus.pictures keeps {settings.pictures}"
+            )
+        kept = np.arange(total)
+        if total > settings.pictures:
+            kept = np.sort(np.random.default_rng(total).permutation(total)[: settings.pictures])
+        values = np.concatenate(list(_pooled(features, kept)))
+        return cls(_ridge(values, settings.ridge), *_vectors([captions[int(row)] for row in kept]))
+
+    def expect(
+        self, features: PictureFeatures, captions: Sequence[Sequence[Words]]
+    ) -> list[np.ndarray]:
+        """Tell the CIDEr that captions may expect, from their pictures alone.
+
+        Args:
+            features: of b pictures, (b, f) or (b, h, w, f).
+            captions: of each picture, as many as it has.
+
+        Returns:
+            For each picture float64 (c,), from 0 to 10; below 0 where the captions of pictures
+            alike speak against it.
+        """
+        if not captions:
+            return []
+        rows = np.arange(len(captions))
+        shares = np.concatenate([self._shares(pooled) for pooled in _pooled(features, rows)])
+        return [self._expect(*picture) for picture in zip(shares, captions, strict=True)]
+
+    def _shares(self, features: np.ndarray) -> np.ndarray:
+        """Tell how much each training picture counts: (b, f) -> float32 (b, n)."""
+        weights = self.weights.astype("float32")
+        shares: np.ndarray = (features @ weights[:, :-1].T + weights[:, -1]) / len(weights)
+        return shares
+
+    def _expect(self, shares: np.ndarray, captions: Sequence[Words]) -> np.ndarray:
+        """Score captions of one picture, the share of each training picture given, (n,)."""
+        vectors = [self._vector(words) for words in captions]
+        known = sorted({number for vector in vectors for number in vector})
+        predicted = {number: self._predict(number, shares) for number in known}
+        return np.array(
+            [
+                10 * sum(weight * predicted[number] for number, weight in vector.items())
+                for vector in vectors
+            ]
+        )
+
+    def _predict(self, ngram: int, shares: np.ndarray) -> float:
+        """Predict how much an n-gram weighs in the captions of a picture."""
+        pairs = slice(self.first[ngram], self.first[ngram + 1])
+        return float(shares[self.picture[pairs]] @ self.value[pairs])
+
+    def _vector(self, words: Words) -> dict[int, float]:
+        """Weigh the n-grams of a caption that the training pictures' captions have, too."""
+        rarest = float(np.log(len(self.weights)))  # of one that no caption has
+        vector = {}
+        for counts in _ngrams(words):
+            weights = {
+                ngram: times * (self.rarity[number] if number is not None else rarest)
+                for ngram, times in counts.items()
+                for number in [self.ngrams.get(ngram)]
+            }
+            for ngram, weight in _normalised(weights).items():
+                if ngram in self.ngrams:
+                    vector[self.ngrams[ngram]] = weight / MAX_ORDER
+        return vector
+
+    def save(self, folder: Path) -> None:
+        """Write both tables: the same bytes for the same content."""
+        offsets = pa.array(self.first, pa.int32())
+        columns = [
+            pa.array(list(self.ngrams), pa.string()),
+            pa.array(self.rarity, pa.float32()),
+            pa.ListArray.from_arrays(offsets, pa.array(self.picture, pa.int32())),
+            pa.ListArray.from_arrays(offsets, pa.array(self.value, pa.float32())),
+        ]
+        shares = pa.FixedSizeListArray.from_arrays(
+            pa.array(self.weights.ravel(), pa.float16()), self.weights.shape[1]
+        )
+        folder.mkdir(parents=True, exist_ok=True)
+        write_table(folder / NGRAMS, pa.table(columns, schema=OF_NGRAMS))
+        write_table(folder / PICTURES, pa.table([shares], names=["weights"]))
+
+    @classmethod
+    def load(cls, folder: Path, features: int) -> "Consensus":
+        """Read what `save` wrote.
+
+        Args:
+            folder: where.
+            features: their number, f.
+
+        Raises:
+            InputError: a table is absent, or not one that `save` writes.
+        """
+        of_pictures = pa.schema([("weights", pa.list_(pa.float16(), features + 1))])
+        pictures = read_table(folder / PICTURES, of_pictures)["weights"].combine_chunks()
+        ngrams = read_table(folder / NGRAMS, OF_NGRAMS).combine_chunks()
+        texts, every, values = (ngrams[name] for name in ("ngram", "pictures", "values"))
+        counts = np.diff(_offsets(every))
+        found = cls(
+            weights=_numbers(pictures.flatten()).reshape(-1, features + 1),
+            ngrams={text: number for number, text in enumerate(texts.to_pylist())},
+            rarity=_numbers(ngrams["rarity"]),
+            first=_offsets(every),
+            picture=_numbers(every.combine_chunks().flatten()),
+            value=_numbers(values.combine_chunks().flatten()),
+        )
+        if not found._is_whole(counts, np.diff(_offsets(values))):
+            raise InputError(
+                f"{folder}: expected n-grams of the training pictures' captions. Received: tables "
+                "that do not belong together. Copy the bundle again, or train again"
+            )
+        return found
+
+    def _is_whole(self, pictures: np.ndarray, values: np.ndarray) -> bool:
+        """Whether all numbers are there and in their bounds; lists by n-gram are as long, (g,)."""
+        arrays = self.weights, self.rarity, self.value
+        return (
+            len(self.weights) > 0
+            and len(self.ngrams) == len(self.rarity)
+            and np.array_equal(pictures, values)
+            and all(bool(np.isfinite(array).all()) for array in arrays)
+            and bool(((self.picture >= 0) & (self.picture < len(self.weights))).all())
+        )
+
+
+OF_NGRAMS = pa.schema(
+    [
+        pa.field("ngram", pa.string()),  # its words, with spaces between
+        pa.field("rarity", pa.float32()),
+        pa.field("pictures", pa.list_(pa.int32())),
+        pa.field("values", pa.list_(pa.float32())),
+    ]
+)
+
+
+def _pooled(features: PictureFeatures, rows: np.ndarray) -> Iterator[np.ndarray]:
+    """Read features block by block, grids averaged over their places: float32 (b, f)."""
+    for start in range(0, len(rows), AT_ONCE):
+        values = np.asarray(features[rows[start : start + AT_ONCE]], "float32")
+        yield values.mean(axis=tuple(range(1, values.ndim - 1))) if values.ndim > 2 else values
+
+
+def _ridge(features: np.ndarray, ridge: float) -> np.ndarray:
+    """Learn shares from features (n, f): what `Consensus.weights` holds."""
+    number = len(features)
+    mean, spread = features.mean(axis=0), features.std(axis=0)
+    scale = 1 / np.where(spread > 1e-3 * spread.max(), spread, np.inf)  # dead features say nothing
+    standard = ((features - mean) * scale).astype("float64")
+    covariance = standard.T @ standard / number + ridge * np.eye(standard.shape[1])
+    slopes = np.linalg.solve(covariance, standard.T).T * scale  # (n, f), times n
+    return np.column_stack([slopes, 1 - slopes @ mean]).astype("float16")
+
+
+def _vectors(captions: Sequence[Sequence[Words]]) -> tuple[Any, ...]:
+    """Weigh the n-grams of each picture's captions: the other attributes of `Consensus`."""
+    counted = [[_ngrams(words) for words in group] for group in captions]
+    frequency: Counter[str] = Counter()
+    for group in counted:
+        frequency.update({ngram for caption in group for counts in caption for ngram in counts})
+    rarity = {ngram: np.log(len(captions) / times) for ngram, times in frequency.items()}
+    kept = {ngram for ngram, times in frequency.items() if times >= min(LEAST, len(captions))}
+    pairs: dict[str, list[tuple[int, float]]] = {ngram: [] for ngram in sorted(kept)}
+    for picture, group in enumerate(counted):
+        for ngram, value in _mean_vector(group, rarity).items():
+            if ngram in kept:
+                pairs[ngram].append((picture, value))
+    return (
+        {ngram: number for number, ngram in enumerate(pairs)},
+        np.array([rarity[ngram] for ngram in pairs], "float32"),
+        np.cumsum([0, *(len(found) for found in pairs.values())], dtype="int64"),
+        np.array([picture for found in pairs.values() for picture, _ in found], "int32"),
+        np.array([value for found in pairs.values() for _, value in found], "float32"),
+    )
+
+
+def _mean_vector(
+    captions: Sequence[Sequence[Counter[str]]], rarity: Mapping[str, float]
+) -> dict[str, float]:
+    """Average the vectors of a picture's captions, their counts given by order."""
+    mean: dict[str, float] = defaultdict(float)
+    for caption in captions:
+        for counts in caption:
+            weights = {ngram: times * rarity[ngram] for ngram, times in counts.items()}
+            for ngram, weight in _normalised(weights).items():
+                mean[ngram] += weight / len(captions)
+    return mean
+
+
+def _ngrams(words: Words) -> list[Counter[str]]:
+    """Count a caption's n-grams, by order."""
+    return [
+        Counter(" ".join(words[start : start + order]) for start in range(len(words) - order + 1))
+        for order in range(1, MAX_ORDER + 1)
+    ]
+
+
+def _normalised(weights: Mapping[str, float]) -> dict[str, float]:
+    """Scale weights to a Euclidean norm of 1; where all are 0, they stay so."""
+    norm = math.sqrt(sum(weight * weight for weight in weights.values())) or 1.0
+    return {ngram: weight / norm for ngram, weight in weights.items()}
+
+
+def _offsets(lists: pa.ChunkedArray) -> np.ndarray:
+    """Where each list of a column begins among the values of all: int64 (g + 1,)."""
+    counts = np.asarray(pc.list_value_length(lists).fill_null(0), "int64")
+    return np.concatenate([[0], np.cumsum(counts)])
+
+
+def _numbers(column: Any) -> np.ndarray:
+    return (
+        np.asarray(column.to_numpy(zero_copy_only=False))
+        if isinstance(column, pa.Array)
+        else column.to_numpy()
+    )

@@ -1,0 +1,142 @@
+"""What a caption may expect, from what people said of pictures alike."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.captioner.consensus import NGRAMS, PICTURES, Consensus, ConsensusSettings
+from pipeline.errors import InputError
+from pipeline.evaluation.cider import CiderD
+
+ALL = ConsensusSettings(pictures=1000, ridge=0.3)
+FAITHFUL = ConsensusSettings(pictures=1000, ridge=1e-6)
+SAID = [text.split() for text in (
+    "a dog runs on grass", "a brown dog runs fast", "two men ride red bikes",
+    "two boys ride their bikes", "a girl swims in water", "children swim in the pool",
+)]  # fmt: skip
+# Each is said of two pictures, so that no n-gram is too rare.
+CAPTIONS = [[SAID[place], SAID[(place + 1) % len(SAID)]] for place in range(len(SAID))]
+
+
+@pytest.fixture(scope="module")
+def features() -> np.ndarray:
+    return np.random.default_rng(1).normal(3, 2, (len(CAPTIONS), 20)).astype("float32")
+
+
+def test_a_training_picture_expects_the_cider_of_its_own_captions(features):
+    consensus = Consensus.fit(features, CAPTIONS, FAITHFUL)
+    expected = consensus.expect(features, [SAID] * len(features))
+    # Of captions as long as the references, without a word twice, CIDEr-D is CIDEr.
+    scorer = CiderD(CAPTIONS)
+    for picture, values in enumerate(expected):
+        told = scorer.score(SAID, [picture] * len(SAID))
+        assert values == pytest.approx(told, abs=0.03)
+
+
+def test_it_is_ridge_regression_of_the_vectors(features):
+    consensus = Consensus.fit(features, CAPTIONS, ALL)
+    new = np.random.default_rng(2).normal(3, 2, (4, 20)).astype("float32")
+    mean, spread = features.mean(axis=0), features.std(axis=0)
+    known, asked = (features - mean) / spread, (new - mean) / spread
+    own = CiderD(CAPTIONS)  # of a caption, by picture: what its vectors' mean gives
+    targets = np.array([own.score(SAID, [row] * len(SAID)) for row in range(len(features))])
+    number, width = known.shape
+    slopes = np.linalg.solve(
+        known.T @ known + number * ALL.ridge * np.eye(width), known.T @ (targets - targets.mean(0))
+    )
+    predicted = asked @ slopes + targets.mean(axis=0)
+    expected = consensus.expect(new, [SAID] * len(new))
+    assert np.array(expected) == pytest.approx(predicted, abs=0.03)
+
+
+@given(
+    scale=st.floats(0.01, 100), shift=st.floats(-10, 10), dead=st.floats(-5, 5), seed=st.integers(0)
+)
+def test_neither_scale_nor_dead_features_matter(scale, shift, dead, seed):
+    features = np.random.default_rng(seed % 2**32).normal(0, 1, (len(CAPTIONS), 5))
+    other = np.column_stack([features * scale + shift * scale, np.full(len(features), dead)])
+    first = Consensus.fit(features, CAPTIONS, ALL).expect(features, CAPTIONS)
+    second = Consensus.fit(other, CAPTIONS, ALL).expect(other, CAPTIONS)
+    assert np.array(first) == pytest.approx(np.array(second), abs=0.1)
+
+
+def test_a_grid_counts_by_its_mean(features):
+    noise = np.random.default_rng(3).normal(0, 1, (len(features), 2, 3, 20)).astype("float32")
+    grid = features[:, None, None] + noise - noise.mean(axis=(1, 2), keepdims=True)
+    told = Consensus.fit(grid, CAPTIONS, ALL).expect(grid, CAPTIONS)
+    pooled = Consensus.fit(features, CAPTIONS, ALL).expect(features, CAPTIONS)
+    assert np.array(told) == pytest.approx(np.array(pooled), abs=0.02)
+
+
+def test_pictures_may_have_no_captions_or_none_of_a_known_word(features):
+    consensus = Consensus.fit(features, CAPTIONS, ALL)
+    assert consensus.expect(features[:0], []) == []
+    none, strange = consensus.expect(features[:2], [[], [[], ["xylophone"]]])
+    assert none.shape == (0,)
+    assert strange.tolist() == [0.0, 0.0]
+
+
+def test_what_is_said_of_one_picture_alone_is_left_out(features):
+    captions = [[*group] for group in CAPTIONS]
+    captions[0] = [*captions[0], ["unheard", "of"]]
+    assert "unheard" not in Consensus.fit(features, captions, ALL).ngrams
+    assert set(Consensus.fit(features, CAPTIONS, ALL).ngrams) >= {"a", "two men", "dog runs on"}
+
+
+def test_no_more_pictures_are_kept_than_the_settings_say(features):
+    few = ConsensusSettings(pictures=4, ridge=0.3)
+    assert len(Consensus.fit(features, CAPTIONS, few).weights) == 4
+    with pytest.raises(InputError, match="two training pictures at least"):
+        Consensus.fit(features[:1], CAPTIONS[:1], ALL)
+
+
+def test_it_is_written_and_read_as_it_was_the_same_bytes_each_time(features, tmp_path):
+    consensus = Consensus.fit(features, CAPTIONS, ALL)
+    for name in ("one", "two"):
+        consensus.save(tmp_path / name)
+    for name in (NGRAMS, PICTURES):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    read = Consensus.load(tmp_path / "one", 20)
+    given, found = consensus.expect(features, CAPTIONS), read.expect(features, CAPTIONS)
+    assert np.array_equal(given, found)
+
+
+def change(folder, name, column, values):
+    table = pq.read_table(folder / name)
+    place = table.schema.get_field_index(column)
+    field = table.schema.field(place)
+    pq.write_table(table.set_column(place, field, pa.array(values, field.type)), folder / name)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda folder, table: change(folder, NGRAMS, "pictures", [[99]] * len(table)),
+        lambda folder, table: change(folder, NGRAMS, "pictures", [[-1]] * len(table)),
+        lambda folder, table: change(folder, NGRAMS, "values", [[1.0] * 9] * len(table)),
+        lambda folder, table: change(folder, NGRAMS, "values", [None] * len(table)),
+        lambda folder, table: change(folder, NGRAMS, "rarity", [float("nan")] * len(table)),
+        lambda folder, table: change(folder, NGRAMS, "rarity", [None] * len(table)),
+        lambda folder, table: change(folder, NGRAMS, "ngram", ["a"] * len(table)),
+        lambda folder, table: change(folder, NGRAMS, "ngram", [None] * len(table)),
+        lambda folder, table: change(folder, PICTURES, "weights", [[float("inf")] * 21] * 6),
+        lambda folder, table: change(folder, PICTURES, "weights", [None] * 6),
+        lambda folder, table: (folder / NGRAMS).unlink(),
+        lambda folder, table: (folder / PICTURES).write_bytes(b"PAR1"),
+    ],
+)
+def test_damaged_tables_are_one_line(features, tmp_path, damage):
+    Consensus.fit(features, CAPTIONS, ALL).save(tmp_path)
+    damage(tmp_path, pq.read_table(tmp_path / NGRAMS))
+    with pytest.raises(InputError) as caught:
+        Consensus.load(tmp_path, 20)
+    assert "\n" not in str(caught.value)
+
+
+def test_tables_of_other_features_are_one_line(features, tmp_path):
+    Consensus.fit(features, CAPTIONS, ALL).save(tmp_path)
+    with pytest.raises(InputError, match="expected columns"):
+        Consensus.load(tmp_path, 19)
