@@ -37,8 +37,9 @@ from pipeline.tables import read_table, write_table
 
 MAX_ORDER = 4
 LEAST = 2  # pictures whose captions have an n-gram; rarer ones tell of one picture alone
-AT_ONCE = 1024  # pictures whose features are in memory together
-PICTURES, NGRAMS = "pictures.parquet", "ngrams.parquet"
+AT_ONCE = 256  # pictures whose features and shares are in memory together
+DEAD = 1e-3  # of the largest deviation of a feature: one with less says nothing
+PICTURES, NGRAMS, FEATURES = "pictures.parquet", "ngrams.parquet", "features.parquet"
 
 Words = Sequence[str]
 
@@ -47,7 +48,7 @@ class ConsensusSettings(Settings):
     """What is kept of the training pictures."""
 
     pictures: int = Field(ge=0, le=100_000)  # at most; 0: none, and no consensus
-    ridge: float = Field(gt=0)  # how far features are distrusted; 1: as much as their variance
+    ridge: float = Field(ge=0.01, le=1000)  # how far features are distrusted; 1: by their variance
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,9 @@ class Consensus:
     """What people said of the training pictures, and how to tell which of them are alike.
 
     Attributes:
-        weights: float16 (n, f + 1), features to shares, times n; the last is what is added.
+        mean: float32 (f,), of the features.
+        scale: float32 (f,), one over their deviation; 0 of features that say nothing.
+        weights: float16 (n, f), from standardised features to shares, times n.
         ngrams: number of each n-gram, in order of the arrays below.
         rarity: float32 (g,), inverse document frequency.
         first: int64 (g + 1,), where the pairs of each n-gram begin.
@@ -63,6 +66,8 @@ class Consensus:
         value: float32 (p,), the n-gram's weight in the mean vector of the picture's captions.
     """
 
+    mean: np.ndarray
+    scale: np.ndarray
     weights: np.ndarray
     ngrams: dict[str, int]
     rarity: np.ndarray
@@ -97,7 +102,8 @@ class Consensus:
         if total > settings.pictures:
             kept = np.sort(np.random.default_rng(total).permutation(total)[: settings.pictures])
         values = np.concatenate(list(_pooled(features, kept)))
-        return cls(_ridge(values, settings.ridge), *_vectors([captions[int(row)] for row in kept]))
+        said = [captions[int(row)] for row in kept]
+        return cls(*_ridge(values, settings.ridge), *_vectors(said))
 
     def expect(
         self, features: PictureFeatures, captions: Sequence[Sequence[Words]]
@@ -112,16 +118,17 @@ class Consensus:
             For each picture float64 (c,), from 0 to 10; below 0 where the captions of pictures
             alike speak against it.
         """
-        if not captions:
-            return []
-        rows = np.arange(len(captions))
-        shares = np.concatenate([self._shares(pooled) for pooled in _pooled(features, rows)])
+        shares = (
+            share
+            for pooled in _pooled(features, np.arange(len(captions)))
+            for share in self._shares(pooled)
+        )
         return [self._expect(*picture) for picture in zip(shares, captions, strict=True)]
 
     def _shares(self, features: np.ndarray) -> np.ndarray:
         """Tell how much each training picture counts: (b, f) -> float32 (b, n)."""
-        weights = self.weights.astype("float32")
-        shares: np.ndarray = (features @ weights[:, :-1].T + weights[:, -1]) / len(weights)
+        standard = (features - self.mean) * self.scale
+        shares: np.ndarray = (1 + standard @ self.weights.astype("float32").T) / len(self.weights)
         return shares
 
     def _expect(self, shares: np.ndarray, captions: Sequence[Words]) -> np.ndarray:
@@ -157,7 +164,7 @@ class Consensus:
         return vector
 
     def save(self, folder: Path) -> None:
-        """Write both tables: the same bytes for the same content."""
+        """Write the tables: the same bytes for the same content."""
         offsets = pa.array(self.first, pa.int32())
         columns = [
             pa.array(list(self.ngrams), pa.string()),
@@ -171,6 +178,7 @@ class Consensus:
         folder.mkdir(parents=True, exist_ok=True)
         write_table(folder / NGRAMS, pa.table(columns, schema=OF_NGRAMS))
         write_table(folder / PICTURES, pa.table([shares], names=["weights"]))
+        write_table(folder / FEATURES, pa.table([self.mean, self.scale], schema=OF_FEATURES))
 
     @classmethod
     def load(cls, folder: Path, features: int) -> "Consensus":
@@ -183,38 +191,43 @@ class Consensus:
         Raises:
             InputError: a table is absent, or not one that `save` writes.
         """
-        of_pictures = pa.schema([("weights", pa.list_(pa.float16(), features + 1))])
-        pictures = read_table(folder / PICTURES, of_pictures)["weights"].combine_chunks()
-        ngrams = read_table(folder / NGRAMS, OF_NGRAMS).combine_chunks()
-        texts, every, values = (ngrams[name] for name in ("ngram", "pictures", "values"))
-        counts = np.diff(_offsets(every))
+        of_pictures = pa.schema([("weights", pa.list_(pa.float16(), features))])
+        pictures = read_table(folder / PICTURES, of_pictures)
+        ngrams = read_table(folder / NGRAMS, OF_NGRAMS)
+        own = read_table(folder / FEATURES, OF_FEATURES)
         found = cls(
-            weights=_numbers(pictures.flatten()).reshape(-1, features + 1),
-            ngrams={text: number for number, text in enumerate(texts.to_pylist())},
+            mean=_numbers(own["mean"]),
+            scale=_numbers(own["scale"]),
+            weights=_numbers(pc.list_flatten(pictures["weights"])).reshape(-1, features),
+            ngrams={text: place for place, text in enumerate(ngrams["ngram"].to_pylist())},
             rarity=_numbers(ngrams["rarity"]),
-            first=_offsets(every),
-            picture=_numbers(every.combine_chunks().flatten()),
-            value=_numbers(values.combine_chunks().flatten()),
+            first=_begins(ngrams["pictures"]),
+            picture=_numbers(pc.list_flatten(ngrams["pictures"])),
+            value=_numbers(pc.list_flatten(ngrams["values"])),
         )
-        if not found._is_whole(counts, np.diff(_offsets(values))):
+        if not (
+            found._is_whole(features) and np.array_equal(found.first, _begins(ngrams["values"]))
+        ):
             raise InputError(
-                f"{folder}: expected n-grams of the training pictures' captions. Received: tables "
-                "that do not belong together. Copy the bundle again, or train again"
+                f"{folder}: expected what was said of training pictures of {features} features. "
+                "Received: tables that do not belong together. Copy the bundle again, or train "
+                "again"
             )
         return found
 
-    def _is_whole(self, pictures: np.ndarray, values: np.ndarray) -> bool:
-        """Whether all numbers are there and in their bounds; lists by n-gram are as long, (g,)."""
-        arrays = self.weights, self.rarity, self.value
+    def _is_whole(self, features: int) -> bool:
+        """Whether all numbers are there, and in their bounds."""
+        arrays = self.mean, self.scale, self.weights, self.rarity, self.value
         return (
-            len(self.weights) > 0
+            len(self.mean) == features
+            and len(self.weights) > 0
             and len(self.ngrams) == len(self.rarity)
-            and np.array_equal(pictures, values)
             and all(bool(np.isfinite(array).all()) for array in arrays)
             and bool(((self.picture >= 0) & (self.picture < len(self.weights))).all())
         )
 
 
+OF_FEATURES = pa.schema([pa.field("mean", pa.float32()), pa.field("scale", pa.float32())])
 OF_NGRAMS = pa.schema(
     [
         pa.field("ngram", pa.string()),  # its words, with spaces between
@@ -232,15 +245,14 @@ def _pooled(features: PictureFeatures, rows: np.ndarray) -> Iterator[np.ndarray]
         yield values.mean(axis=tuple(range(1, values.ndim - 1))) if values.ndim > 2 else values
 
 
-def _ridge(features: np.ndarray, ridge: float) -> np.ndarray:
-    """Learn shares from features (n, f): what `Consensus.weights` holds."""
-    number = len(features)
+def _ridge(features: np.ndarray, ridge: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Learn shares from features (n, f): the first attributes of `Consensus`."""
     mean, spread = features.mean(axis=0), features.std(axis=0)
-    scale = 1 / np.where(spread > 1e-3 * spread.max(), spread, np.inf)  # dead features say nothing
+    scale = 1 / np.where(spread > DEAD * spread.max(), spread, np.inf)
     standard = ((features - mean) * scale).astype("float64")
-    covariance = standard.T @ standard / number + ridge * np.eye(standard.shape[1])
-    slopes = np.linalg.solve(covariance, standard.T).T * scale  # (n, f), times n
-    return np.column_stack([slopes, 1 - slopes @ mean]).astype("float16")
+    covariance = standard.T @ standard / len(features) + ridge * np.eye(standard.shape[1])
+    weights = np.linalg.solve(covariance, standard.T).T
+    return mean.astype("float32"), scale.astype("float32"), weights.astype("float16")
 
 
 def _vectors(captions: Sequence[Sequence[Words]]) -> tuple[Any, ...]:
@@ -250,7 +262,7 @@ def _vectors(captions: Sequence[Sequence[Words]]) -> tuple[Any, ...]:
     for group in counted:
         frequency.update({ngram for caption in group for counts in caption for ngram in counts})
     rarity = {ngram: np.log(len(captions) / times) for ngram, times in frequency.items()}
-    kept = {ngram for ngram, times in frequency.items() if times >= min(LEAST, len(captions))}
+    kept = {ngram for ngram, times in frequency.items() if times >= LEAST}
     pairs: dict[str, list[tuple[int, float]]] = {ngram: [] for ngram in sorted(kept)}
     for picture, group in enumerate(counted):
         for ngram, value in _mean_vector(group, rarity).items():
@@ -292,15 +304,12 @@ def _normalised(weights: Mapping[str, float]) -> dict[str, float]:
     return {ngram: weight / norm for ngram, weight in weights.items()}
 
 
-def _offsets(lists: pa.ChunkedArray) -> np.ndarray:
+def _begins(lists: pa.ChunkedArray) -> np.ndarray:
     """Where each list of a column begins among the values of all: int64 (g + 1,)."""
-    counts = np.asarray(pc.list_value_length(lists).fill_null(0), "int64")
-    return np.concatenate([[0], np.cumsum(counts)])
+    lengths = pc.fill_null(pc.list_value_length(lists), 0)
+    return np.cumsum([0, *lengths.to_pylist()], dtype="int64")
 
 
-def _numbers(column: Any) -> np.ndarray:
-    return (
-        np.asarray(column.to_numpy(zero_copy_only=False))
-        if isinstance(column, pa.Array)
-        else column.to_numpy()
-    )
+def _numbers(column: pa.ChunkedArray) -> np.ndarray:
+    """Read a column; what is absent becomes NaN."""
+    return np.asarray(column.to_numpy())

@@ -62,7 +62,7 @@ def test_what_people_said_is_kept_in_the_bundle_and_changes_nothing_else(
     trained, agreeing, content
 ):
     plain, more = content(trained.data / "train" / "bundle"), content(agreeing)
-    added = {"consensus/ngrams.parquet", "consensus/pictures.parquet"}
+    added = {f"consensus/{name}.parquet" for name in ("features", "ngrams", "pictures")}
     assert set(more) - set(plain) == added
     assert {name for name in plain if plain[name] != more[name]} == {"bundle.json"}
     assert len(bundle.load_captioner(agreeing).consensus.weights) == 25

@@ -108,7 +108,7 @@ def test_what_people_said_is_kept_for_one_decoder_and_for_several(decoder, parts
     captions = [[["a", "dog"]], [["a", "dog", "runs"]], [["a", "cat"]], [["a", "cat", "runs"]]]
     kept = Consensus.fit(features, captions, ConsensusSettings(pictures=9, ridge=0.3))
     inputs = parts / "vocabulary.json", parts / "encoder", shape, "f"
-    added = ["consensus/ngrams.parquet", "consensus/pictures.parquet"]
+    added = [f"consensus/{name}.parquet" for name in ("features", "ngrams", "pictures")]
     expected = kept.expect(features, captions)
     for members in (1, 2):
         folder = tmp_path / f"{members}"
