@@ -38,6 +38,12 @@ def serve(
     metrics: Annotated[
         Path | None, typer.Option(help="Its metrics.json; found where the pipeline wrote both.")
     ] = None,
+    consensus: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1000, help="Weight of what people said of pictures alike, in the search."
+        ),
+    ] = 0.0,
     max_mb: Annotated[float, typer.Option(min=0.01, max=1024, help="Of an upload.")] = 20,
     max_pixels: Annotated[
         int, typer.Option(min=1, help="Pictures with more are refused.")
@@ -69,7 +75,7 @@ def serve(
                 words = captioner.captioner.vocabulary.words
                 card = model_card(unpacked, len(words), metrics or _metrics_beside(bundle))
             shown = _examples(Path(folder) / "examples", examples, words, max_pixels)
-            with closing(Describer(captioner, bounds)) as describer:
+            with closing(Describer(captioner, bounds, consensus)) as describer:
                 describer.warm_up()
                 running = server.server_of(server.make_app(describer, card, shown))
                 name, used = taken.getsockname()[:2]

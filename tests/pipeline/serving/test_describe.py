@@ -3,12 +3,14 @@
 import math
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from pipeline.captioner.consensus import Consensus
 from pipeline.images.decode import PictureError, read_square
 from pipeline.serving.bounds import STATUS, RequestError
 from pipeline.serving.describe import LENGTHS, SMALL, Choice, Describer
@@ -29,6 +31,22 @@ def test_captions_are_those_of_the_captioner(describer, captioner, picture_bytes
     assert np.allclose(found.looks.maps, looks.maps, atol=1e-5)
     assert max(found.picture.size) <= SMALL
     assert found.picture.width / found.picture.height == pytest.approx(48 / 40, rel=0.05)
+
+
+def test_consensus_is_part_of_every_search(captioner, bounds, picture_bytes, monkeypatch):
+    def expect(self, features, captions):
+        return [np.arange(float(len(group))) for group in captions]
+
+    kept = Consensus(*[np.zeros(0)] * 3, {}, *[np.zeros(0)] * 4)
+    monkeypatch.setattr(captioner.captioner, "consensus", kept)
+    monkeypatch.setattr(Consensus, "expect", expect)
+    texts = {}
+    for weight in (0.0, 1000.0):
+        with closing(Describer(captioner, bounds, weight)) as describer:
+            found = describer.describe(picture_bytes(), Choice(3, "short"), looks=False)
+        texts[weight] = [one.text for one in found.captions]
+    assert texts[1000.0] == texts[0.0][::-1]
+    assert len(set(texts[0.0])) > 1
 
 
 def test_bytes_are_read_as_a_file_is_and_no_file_stays(describer, picture_bytes, file):
