@@ -15,6 +15,7 @@ import yaml
 
 from pipeline.captioner import bundle
 from pipeline.captioner.captioner import SearchSettings
+from pipeline.captioner.consensus import NGRAMS
 from pipeline.errors import InputError
 from pipeline.evaluation.metrics_file import read_metrics
 from pipeline.files import write_text
@@ -43,6 +44,8 @@ PEOPLE = (
     *("child", "children", "kid", "kids", "person", "people"),
 )
 COMMONEST = 20  # words listed
+# What is to be known before a bundle is given away, where captions are not free.
+QUOTES = "the bundle quotes what captions of several training pictures share, up to four words"
 MISSING = "Missing: "  # begins every line about something that is not known
 
 
@@ -137,9 +140,11 @@ def _front_matter(scores: Mapping[str, Any] | None) -> str:
 def _what(model: Model, contents: Mapping[str, str]) -> str:
     description, spec = model.description, model.spec
     shape, seeds = description.decoder, description.members
+    agrees = f"{bundle.CONSENSUS}/{NGRAMS}" in description.files
     rows = {
         "decoder": f"`{shape.decoder}`, {shape.units} units, word vectors of {shape.embedding}",
         **({"ensemble": f"of {seeds} seeds, log-probabilities averaged"} if seeds > 1 else {}),
+        **({"consensus": QUOTES} if agrees else {}),
         "vocabulary": f"{len(model.vocabulary) - len(MARKS):,} words",
         "encoder": f"`{spec.network}`, weights: {spec.source}",
         "pictures": f"RGB, squashed to {spec.side} x {spec.side} pixels",

@@ -5,9 +5,12 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
+from pipeline.captioner import bundle
+from pipeline.captioner.consensus import Consensus, ConsensusSettings
 from pipeline.errors import InputError
 from pipeline.exporting import model_card
 
@@ -76,6 +79,23 @@ def test_it_tells_what_the_bundle_says(card, inject_folder):
     assert f"{words['counts'][2]:,} captions of training pictures" in text
     assert f"{words['words'][4]} {words['counts'][4]:,}" in text
     assert "| `saved-model` | a model |" in text
+
+
+def test_it_tells_that_a_bundle_quotes_captions(inject_folder, search, tmp_path):
+    texts = []
+    features, captions = np.eye(2, 4), [[["a", "dog"]], [["a", "dog", "runs"]]]
+    kept = Consensus.fit(features, captions, ConsensusSettings(pictures=2, ridge=1.0))
+    for name, consensus in (("plain", None), ("quoting", kept)):
+        folder, own = tmp_path / name, bundle.read_description(inject_folder)
+        [one] = bundle.load_members(inject_folder)
+        words, encoder = inject_folder / bundle.WORDS, inject_folder / bundle.ENCODER
+        shape = own.feature_shape
+        bundle.save(folder, [one.decoder], words, encoder, shape, own.encoder, consensus)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Consensus, "load", None)  # it need not be read
+            model_card.write(tmp_path / "card.md", folder, {}, search, None, None)
+        texts.append((tmp_path / "card.md").read_text())
+    assert ["quotes what captions" in text for text in texts] == [False, True]
 
 
 def test_scores_stand_beside_their_intervals(card):
