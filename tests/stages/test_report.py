@@ -90,6 +90,16 @@ def test_everything_is_on_the_page(evaluated):
     assert page.count("<img ") >= 6
 
 
+def test_consensus_of_the_sweep_is_told_as_a_setting_where_there_is_any(evaluated):
+    for weight, told in ((0.0, "a length penalty of 1: 0.600"), (5.0, "consensus 5: 0.600")):
+        evaluated.sweep = (
+            f"beam_width,length_penalty,consensus,cider_d\n3,0.0,{weight},0.5\n3,1.0,{weight},0.6\n"
+        )
+        page = evaluated.page(*evaluated.swept())
+        assert told in page
+        assert ("consensus" in page) == (weight > 0)
+
+
 def test_the_training_caption_that_is_nearest(evaluated):
     for row in evaluated.rows:
         row["caption"] = "a green square on the right"

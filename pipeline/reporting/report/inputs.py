@@ -8,7 +8,8 @@ from pathlib import Path
 
 from pipeline.errors import InputError
 
-BEAM, PENALTY = "beam_width", "length_penalty"  # columns of the sweep's table
+# Columns of the sweep's table; one that was written before there was consensus lacks the last.
+BEAM, PENALTY, CONSENSUS = "beam_width", "length_penalty", "consensus"
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Trial:
     beam_width: int
     length_penalty: float
     scores: dict[str, float]  # by metric
+    consensus: float = 0.0  # the weight that is best with the others
 
 
 def read_curves(folder: Path) -> list[Curve]:
@@ -66,7 +68,7 @@ def _curve(path: Path, folder: Path) -> Curve:
 
 
 def read_sweep(path: Path) -> list[Trial]:
-    """Read the sweep's table (CSV): beam_width, length_penalty, and a column a score.
+    """Read the sweep's table (CSV): beam_width, length_penalty, consensus, and a column a score.
 
     Raises:
         InputError: it is absent, has no rows, or other columns.
@@ -77,7 +79,8 @@ def read_sweep(path: Path) -> list[Trial]:
             Trial(
                 int(row[BEAM]),
                 float(row[PENALTY]),
-                {name: float(row[name]) for name in row if name not in (BEAM, PENALTY)},
+                {name: float(row[name]) for name in row if name not in (BEAM, PENALTY, CONSENSUS)},
+                float(row.get(CONSENSUS, 0.0)),
             )
             for row in rows
         ]

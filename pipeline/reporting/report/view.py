@@ -357,9 +357,11 @@ def _sweep(found: Findings) -> list[Html]:
     names = [name for name in FIRST if all(name in trial.scores for trial in trials)]
     names = names or sorted(trials[0].scores)[:2]
     best = max(trials, key=lambda trial: trial.scores[names[0]])
+    weighs = any(trial.consensus for trial in trials)
+    chosen = [f"a beam of {best.beam_width}", f"a length penalty of {best.length_penalty:g}"]
     title = (
-        f"On the validation split, {label(names[0])} is best with a beam of {best.beam_width} and "
-        f"a length penalty of {best.length_penalty:g}: {best.scores[names[0]]:.3f}"
+        f"On the validation split, {label(names[0])} is best with {' and '.join(chosen)}"
+        f"{f', consensus {best.consensus:g}' if weighs else ''}: {best.scores[names[0]]:.3f}"
     )
     panels = [
         Panel(label(name), charts.sweep(name, label(name), trials))
@@ -371,11 +373,13 @@ def _sweep(found: Findings) -> list[Html]:
         [
             str(trial.beam_width),
             f"{trial.length_penalty:g}",
+            *([f"{trial.consensus:g}"] if weighs else []),
             *(f"{trial.scores[name]:.3f}" for name in all_names),
         ]
         for trial in sorted(trials, key=lambda one: (one.beam_width, one.length_penalty))
     ]
-    header = ["beam width", "length penalty", *(label(name) for name in all_names)]
+    settings = ["beam width", "length penalty", *(["consensus"] if weighs else [])]
+    header = [*settings, *(label(name) for name in all_names)]
     note = "Scores by length penalty, a line for each beam width. Test pictures have no part in it."
     return [figure(title, note, panels, [Table("Settings tried", header, rows)])]
 
