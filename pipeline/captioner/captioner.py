@@ -91,9 +91,11 @@ class Captioner:
 
         Raises:
             InputError: the features have not the shape of those in training, a required word is
-                unknown, or no caption of a picture is as the settings want it.
+                unknown, no caption of a picture is as the settings want it, or consensus is asked
+                for and not known.
         """
         self._check(features)
+        self.check_consensus(settings.consensus)
         searched = self._search(settings)
         found = [
             self._read(*picture)
@@ -106,41 +108,46 @@ class Captioner:
                 f"picture. Received: none of {sum(not one for one in found)} pictures. Lower "
                 "min_words, raise beam_width, or forbid and block fewer words"
             )
-        return self.by_consensus(features, found, settings.consensus)
+        return self.by_consensus(features, found, [settings.consensus])[0]
 
     def by_consensus(
-        self, features: PictureFeatures, found: list[list[Caption]], weight: float
-    ) -> list[list[Caption]]:
+        self, features: PictureFeatures, found: list[list[Caption]], weights: Sequence[float]
+    ) -> list[list[list[Caption]]]:
         """Order captions anew: those first that agree with what people said of pictures alike.
 
         Args:
             features: as for `caption`.
             found: the captions of each picture, searched without consensus.
-            weight: what one of CIDEr counts, beside the score; 0: nothing is changed.
+            weights: what one of CIDEr counts, beside the score; 0: nothing is changed.
+
+        Returns:
+            For each weight, the captions of each picture.
 
         Raises:
             InputError: it is not known what people said.
         """
-        if not weight:
-            return found
-        if self.consensus is None:
+        if self.consensus is None or not any(weights):
+            self.check_consensus(max(weights))
+            return [found] * len(weights)
+        words = [[caption.words for caption in captions] for captions in found]
+        expected = self.consensus.expect(features, words)
+        return [
+            [_ordered(*picture, weight) for picture in zip(found, expected, strict=True)]
+            for weight in weights
+        ]
+
+    def check_consensus(self, weight: float) -> None:
+        """Check that it is known what people said, where that is to have a weight.
+
+        Raises:
+            InputError: it is not.
+        """
+        if weight and self.consensus is None:
             raise InputError(
                 f"consensus: expected a bundle that knows what people said of the training "
                 f"pictures, for a weight of {weight:g}. Received: one that does not. Set "
                 "train.consensus.pictures, such as 20000, and run dvc repro; or set the weight to 0"
             )
-        words = [[caption.words for caption in captions] for captions in found]
-        expected = self.consensus.expect(features, words)
-        return [
-            sorted(
-                (
-                    replace(caption, score=caption.score + weight * float(value))
-                    for caption, value in zip(captions, values, strict=True)
-                ),
-                key=lambda caption: -caption.score,
-            )
-            for captions, values in zip(found, expected, strict=True)
-        ]
 
     def search_model(self, settings: SearchSettings) -> keras.Model:
         """The search of these settings as one model, to be exported; see `_Search.call`.
@@ -200,6 +207,15 @@ class Captioner:
             for ids, score, log_prob in zip(tokens.tolist(), scores, log_probs, strict=True)
             if score > EMPTY
         ]
+
+
+def _ordered(captions: list[Caption], expected: np.ndarray, weight: float) -> list[Caption]:
+    """Add what captions of a picture may expect to their scores, and sort by these."""
+    scored = (
+        replace(caption, score=caption.score + weight * float(value))
+        for caption, value in zip(captions, expected, strict=True)
+    )
+    return sorted(scored, key=lambda caption: -caption.score)
 
 
 def _batches(features: PictureFeatures) -> Iterator[tuple[np.ndarray, int]]:

@@ -19,7 +19,7 @@ whose captions have it, `b` pictures, `c` captions.
 """
 
 import math
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,14 +28,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from keras import ops
 from pydantic import Field
 
 from pipeline.captioner.batches import PictureFeatures
+from pipeline.captioner.decoders.base import pooled
 from pipeline.errors import InputError
+from pipeline.evaluation.cider import MAX_ORDER, CiderD
 from pipeline.params import Settings
 from pipeline.tables import read_table, write_table
 
-MAX_ORDER = 4
 LEAST = 2  # pictures whose captions have an n-gram; rarer ones tell of one picture alone
 AT_ONCE = 256  # pictures whose features and shares are in memory together
 DEAD = 1e-3  # of the largest deviation of a feature: one with less says nothing
@@ -90,7 +92,7 @@ class Consensus:
             settings: how many pictures are kept; which ones is drawn at random.
 
         Raises:
-            InputError: fewer than two pictures.
+            InputError: fewer than two pictures, or one without captions.
         """
         total = len(captions)
         if min(total, settings.pictures) < 2:
@@ -120,8 +122,8 @@ class Consensus:
         """
         shares = (
             share
-            for pooled in _pooled(features, np.arange(len(captions)))
-            for share in self._shares(pooled)
+            for values in _pooled(features, np.arange(len(captions)))
+            for share in self._shares(values)
         )
         return [self._expect(*picture) for picture in zip(shares, captions, strict=True)]
 
@@ -242,7 +244,7 @@ def _pooled(features: PictureFeatures, rows: np.ndarray) -> Iterator[np.ndarray]
     """Read features block by block, grids averaged over their places: float32 (b, f)."""
     for start in range(0, len(rows), AT_ONCE):
         values = np.asarray(features[rows[start : start + AT_ONCE]], "float32")
-        yield values.mean(axis=tuple(range(1, values.ndim - 1))) if values.ndim > 2 else values
+        yield ops.convert_to_numpy(pooled(values))
 
 
 def _ridge(features: np.ndarray, ridge: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -257,37 +259,17 @@ def _ridge(features: np.ndarray, ridge: float) -> tuple[np.ndarray, np.ndarray, 
 
 def _vectors(captions: Sequence[Sequence[Words]]) -> tuple[Any, ...]:
     """Weigh the n-grams of each picture's captions: the other attributes of `Consensus`."""
-    counted = [[_ngrams(words) for words in group] for group in captions]
-    frequency: Counter[str] = Counter()
-    for group in counted:
-        frequency.update({ngram for caption in group for counts in caption for ngram in counts})
-    rarity = {ngram: np.log(len(captions) / times) for ngram, times in frequency.items()}
-    kept = {ngram for ngram, times in frequency.items() if times >= LEAST}
-    pairs: dict[str, list[tuple[int, float]]] = {ngram: [] for ngram in sorted(kept)}
-    for picture, group in enumerate(counted):
-        for ngram, value in _mean_vector(group, rarity).items():
-            if ngram in kept:
-                pairs[ngram].append((picture, value))
+    found = CiderD(captions).vectors()
+    pictures = np.bincount(found.ngram, minlength=len(found.ngrams))
+    often = pictures >= LEAST
+    kept = often[found.ngram]
     return (
-        {ngram: number for number, ngram in enumerate(pairs)},
-        np.array([rarity[ngram] for ngram in pairs], "float32"),
-        np.cumsum([0, *(len(found) for found in pairs.values())], dtype="int64"),
-        np.array([picture for found in pairs.values() for picture, _ in found], "int32"),
-        np.array([value for found in pairs.values() for _, value in found], "float32"),
+        {found.ngrams[ngram]: number for number, ngram in enumerate(np.flatnonzero(often))},
+        found.idf[often].astype("float32"),
+        np.concatenate([[0], np.cumsum(pictures[often])]),
+        found.picture[kept].astype("int32"),
+        found.value[kept].astype("float32"),
     )
-
-
-def _mean_vector(
-    captions: Sequence[Sequence[Counter[str]]], rarity: Mapping[str, float]
-) -> dict[str, float]:
-    """Average the vectors of a picture's captions, their counts given by order."""
-    mean: dict[str, float] = defaultdict(float)
-    for caption in captions:
-        for counts in caption:
-            weights = {ngram: times * rarity[ngram] for ngram, times in counts.items()}
-            for ngram, weight in _normalised(weights).items():
-                mean[ngram] += weight / len(captions)
-    return mean
 
 
 def _ngrams(words: Words) -> list[Counter[str]]:

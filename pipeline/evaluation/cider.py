@@ -42,6 +42,27 @@ _ABSENT = -1
 
 
 @dataclass(frozen=True)
+class Vectors:
+    """The mean tf-idf vector of each picture's references, of n-grams of all orders.
+
+    Each reference's vector has a norm of 1 within an order, as in the score.
+
+    Attributes:
+        ngrams: their words with spaces between, by order.
+        idf: (g,) inverse document frequency.
+        ngram: (e,) sorted; an entry is an n-gram and a picture with a reference that has it.
+        picture: (e,)
+        value: (e,) the n-gram's weight in the picture's mean vector.
+    """
+
+    ngrams: list[str]
+    idf: FloatArray
+    ngram: IntArray
+    picture: IntArray
+    value: FloatArray
+
+
+@dataclass(frozen=True)
 class _Text:
     """Sentences, one after the other."""
 
@@ -119,6 +140,29 @@ class CiderD:
         total = np.bincount(pairs.caption, weights=penalised, minlength=len(captions))
         scores: FloatArray = 10 * total / pairs.count
         return scores
+
+    def vectors(self) -> Vectors:
+        """Give what the references weigh, as the mean of each picture's."""
+        picture = np.repeat(np.arange(len(self._counts)), self._counts)  # (s,)
+        words, names, before = list(self._words), [""], 0
+        ngrams: list[str] = []
+        entries = []
+        for order in self._orders:
+            prefix, last = np.divmod(order.keys, len(words))
+            pairs = zip(prefix.tolist(), last.tolist(), strict=True)
+            names = [f"{names[first]} {words[word]}".lstrip() for first, word in pairs]
+            sentence, ngram = np.divmod(order.entries, len(order.keys))
+            norms = order.norms[sentence] * self._counts[picture[sentence]]
+            values = np.divide(order.weights, norms, out=np.zeros(len(norms)), where=norms > 0)
+            entry, place = np.unique(
+                (before + ngram) * len(self._counts) + picture[sentence], return_inverse=True
+            )
+            entries.append((entry, np.bincount(place, weights=values, minlength=len(entry))))
+            ngrams += names
+            before += len(names)
+        entry, value = (np.concatenate(part) for part in zip(*entries, strict=True))
+        idf = np.concatenate([order.idf[:-1] for order in self._orders])
+        return Vectors(ngrams, idf, *np.divmod(entry, len(self._counts)), value)
 
     def _places(self, captions: int, pictures: Sequence[int] | None) -> IntArray:
         known = len(self._counts)

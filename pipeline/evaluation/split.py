@@ -1,7 +1,7 @@
 """One split of a data set, and the captions that the search finds for its pictures."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,20 +93,30 @@ class Searcher:
                 f"{self._folder}: expected features of every picture of the split. Received: none "
                 f"of {len(absent)}, such as {absent[0]}. Run `dvc repro`"
             )
-        rows = np.array([self._row_of[image_id] for image_id in ids], "int64")
         found: list[Candidates] = []
-        for start in range(0, len(rows), BLOCK):
-            values = self._reader.rows(rows[start : start + BLOCK])
+        for _, values in self._blocks(ids):
             found.extend((captioner or self.captioner).caption(values, settings))
         return dict(zip(ids, found, strict=True))
 
-    def by_consensus(self, found: Mapping[str, Candidates], weight: float) -> dict[str, Candidates]:
-        """Order captions anew that `caption` found without consensus; see `Captioner`."""
-        ids = list(found)
-        ordered: list[Candidates] = []
+    def by_consensus(
+        self, found: Mapping[str, Candidates], weights: Sequence[float]
+    ) -> list[dict[str, Candidates]]:
+        """Order captions anew that `caption` found without consensus, for each of several weights.
+
+        Raises:
+            InputError: the bundle has no consensus.
+        """
+        ordered: list[dict[str, Candidates]] = [{} for _ in weights]
+        for ids, values in self._blocks(list(found)):
+            captions = [found[image_id] for image_id in ids]
+            by_weight = self.captioner.by_consensus(values, captions, weights)
+            for all_of_it, block in zip(ordered, by_weight, strict=True):
+                all_of_it |= zip(ids, block, strict=True)
+        return ordered
+
+    def _blocks(self, ids: Sequence[str]) -> Iterator[tuple[Sequence[str], np.ndarray]]:
+        """Read features of pictures, some at a time."""
         for start in range(0, len(ids), BLOCK):
             block = ids[start : start + BLOCK]
-            values = self._reader.rows(np.array([self._row_of[one] for one in block], "int64"))
-            captions = [found[one] for one in block]
-            ordered.extend(self.captioner.by_consensus(values, captions, weight))
-        return dict(zip(ids, ordered, strict=True))
+            rows = np.array([self._row_of[image_id] for image_id in block], "int64")
+            yield block, self._reader.rows(rows)

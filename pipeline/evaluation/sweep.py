@@ -57,10 +57,12 @@ def try_all(searcher: Searcher, split: Split, settings: SweepSettings) -> tuple[
     captioned = _captioned(split)
     pairs = _grid(settings)
     weights = sorted(set(settings.consensus))
+    searcher.captioner.check_consensus(max(weights))
     found: dict[Trial, Mapping[str, Candidates]] = {}
     for pair in dict.fromkeys(_searched(pair) for pair in pairs):
         captions = _search(searcher, captioned, pair, settings.max_words)
-        found |= {(pair, weight): searcher.by_consensus(captions, weight) for weight in weights}
+        ordered = searcher.by_consensus(captions, weights)
+        found |= {(pair, one): group for one, group in zip(weights, ordered, strict=True)}
     scores, tokenisation = _score(found, captioned)
     tried = [[_row(pair, one, scores[_searched(pair), one]) for one in weights] for pair in pairs]
     return [best(rows, settings.metric) for rows in tried], tokenisation

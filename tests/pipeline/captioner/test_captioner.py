@@ -91,13 +91,16 @@ def test_consensus_chooses_among_what_was_found_without_searching_again(captione
         assert {one.words: one.log_prob for one in after} == {
             one.words: one.log_prob for one in before
         }
-    assert agreeing.by_consensus(features, plain, 3.0) == found
+    assert agreeing.by_consensus(features, plain, [0.0, 3.0]) == [plain, found]
     assert any(
         before[0].words != after[0].words for before, after in zip(plain, found, strict=True)
     )
 
 
-def test_consensus_without_what_people_said_is_one_line(captioner, features):
+def test_consensus_without_what_people_said_is_one_line_before_anything_is_searched(
+    captioner, features, monkeypatch
+):
+    monkeypatch.setattr(Captioner, "_search", None)
     with pytest.raises(InputError, match=r"Set train\.consensus\.pictures") as caught:
         captioner.caption(features, BEAM.model_copy(update={"consensus": 3.0}))
     assert "\n" not in str(caught.value)

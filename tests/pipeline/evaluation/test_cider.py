@@ -114,3 +114,54 @@ def test_real_captions(flickr8k_groups: list[list[str]]) -> None:
     captions, references = [group[0] for group in groups], [group[1:] for group in groups]
     scores = CiderD(references).score(captions)
     np.testing.assert_allclose(scores, official(captions, references), rtol=0, atol=1e-6)
+
+
+def test_vectors_worked_by_hand() -> None:
+    found = CiderD([[["a", "red", "cat"], ["a", "red"]], [["a", "dog"]]]).vectors()
+    values = {
+        (found.ngrams[ngram], int(picture)): float(value)
+        for ngram, picture, value in zip(found.ngram, found.picture, found.value, strict=True)
+    }
+    assert sorted(found.ngrams) == [
+        "a",
+        "a dog",
+        "a red",
+        "a red cat",
+        "cat",
+        "dog",
+        "red",
+        "red cat",
+    ]
+    assert values["a", 0] == values["a", 1] == 0  # it is said of both
+    assert values["dog", 1] == values["a dog", 1] == pytest.approx(1)
+    half = 1 / np.sqrt(2)  # each of two that weigh the same
+    assert values["red", 0] == pytest.approx((half + 1) / 2)  # in both references
+    assert values["cat", 0] == pytest.approx(half / 2)  # in one of two
+    assert values["a red", 0] == pytest.approx((half + 1) / 2)
+    assert values["a red cat", 0] == pytest.approx(1 / 2)
+    idf = dict(zip(found.ngrams, found.idf, strict=True))
+    assert (idf["a"], idf["red"]) == (0, pytest.approx(np.log(2)))
+
+
+# All as long, and no word twice: nothing is clipped, and no length differs.
+PLAIN = st.permutations(WORDS).map(lambda words: words[:4])
+
+
+@given(st.lists(st.lists(PLAIN, min_size=1, max_size=4), min_size=1, max_size=8))
+def test_vectors_give_the_score_but_for_clipping_and_length(references: Any) -> None:
+    scorer, captions = CiderD(references), [group[0] for group in references]
+    found = scorer.vectors()
+    own = {name: number for number, name in enumerate(found.ngrams)}
+    for picture, (caption, score) in enumerate(zip(captions, scorer.score(captions), strict=True)):
+        mean = dict(zip(found.ngram[found.picture == picture],
+                        found.value[found.picture == picture], strict=True))  # fmt: skip
+        total = 0.0
+        for order in range(1, 5):
+            ngrams = [" ".join(caption[at : at + order]) for at in range(5 - order)]
+            weights = np.array([found.idf[own[name]] for name in ngrams])
+            norm = np.linalg.norm(weights) or 1
+            total += sum(
+                weight / norm * mean.get(own[name], 0)
+                for name, weight in zip(ngrams, weights, strict=True)
+            )
+        assert score == pytest.approx(10 * total / 4, abs=1e-9)
