@@ -175,7 +175,7 @@ def _consensus(train: Split, settings: ConsensusSettings) -> Consensus | None:
     if not settings.pictures:
         return None
     found = Consensus.fit(train.features, train.references, settings)
-    log.info("train: consensus of %d pictures", len(found.weights))
+    log.info("train: consensus of %d pictures", len(found.alike))
     return found
 
 

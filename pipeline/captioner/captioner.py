@@ -146,7 +146,7 @@ class Captioner:
             raise InputError(
                 f"consensus: expected a bundle that knows what people said of the training "
                 f"pictures, for a weight of {weight:g}. Received: one that does not. Set "
-                "train.consensus.pictures, such as 20000, and run dvc repro; or set the weight to 0"
+                "train.consensus.pictures, such as 10000, and run dvc repro; or set the weight to 0"
             )
 
     def search_model(self, settings: SearchSettings) -> keras.Model:

@@ -4,15 +4,14 @@ Sources: Devlin et al., "Exploring Nearest Neighbor Approaches for Image Caption
 et al., "Deep Captioning with Multimodal Recurrent Neural Networks" (ICLR 2015), section 8,
 "consensus reranking": of the captions that a beam found, the one is taken which is most similar to
 the captions of the nearest training pictures. Here every training picture counts, by a share that
-ridge regression learns. From a picture's features, it predicts the mean vector of its captions:
-tf-idf of 1- to 4-grams, weighed as in CIDEr (Vedantam et al. 2015). Such a prediction is a sum of
-the training pictures' own vectors,
+ridge regression learns (`alike.py`). From a picture's features, it predicts the mean vector of its
+captions: tf-idf of 1- to 4-grams, weighed as in CIDEr (Vedantam et al. 2015). Such a prediction is
+a sum of the training pictures' own vectors,
 
-    vector(x) = sum over i of share_i(x) * vector_i,   share(x) = 1/n + z (Z'Z + n r I)^-1 Z' ,
+    vector(x) = sum over i of share_i(x) * vector_i .
 
-with the features z of a picture and Z of the training pictures, standardised, and the ridge r. So
-only the shares are worked out, and the vectors stay sparse. The product of a caption's own vector
-with it is the CIDEr to be expected, but for the clipping and the length penalty of CIDEr-D.
+So only the shares are worked out, and the vectors stay sparse. The product of a caption's own
+vector with it is the CIDEr to be expected, but for the clipping and the length penalty of CIDEr-D.
 
 Letters: `n` training pictures, `f` features, `g` n-grams, `p` pairs of an n-gram and a picture
 whose captions have it, `b` pictures, `c` captions.
@@ -23,14 +22,16 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from keras import ops
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from pipeline.captioner import alike
+from pipeline.captioner.alike import Alike, Kernel, numbers
 from pipeline.captioner.batches import PictureFeatures
 from pipeline.captioner.decoders.base import pooled
 from pipeline.errors import InputError
@@ -40,8 +41,7 @@ from pipeline.tables import read_table, write_table
 
 LEAST = 2  # pictures whose captions have an n-gram; rarer ones tell of one picture alone
 AT_ONCE = 256  # pictures whose features and shares are in memory together
-DEAD = 1e-3  # of the largest deviation of a feature: one with less says nothing
-PICTURES, NGRAMS, FEATURES = "pictures.parquet", "ngrams.parquet", "features.parquet"
+NGRAMS = "ngrams.parquet"
 
 Words = Sequence[str]
 
@@ -50,7 +50,17 @@ class ConsensusSettings(Settings):
     """What is kept of the training pictures."""
 
     pictures: int = Field(ge=0, le=100_000)  # at most; 0: none, and no consensus
-    ridge: float = Field(ge=0.01, le=1000)  # how far features are distrusted; 1: by their variance
+    kernel: Kernel  # how pictures are compared
+    ridge: float = Field(ge=0.01, le=1000)  # how far features are distrusted
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.kernel == "gaussian" and self.pictures > alike.MOST:
+            raise ValueError(
+                f"expected at most {alike.MOST} pictures for kernel gaussian, which takes memory "
+                f"by their square. Received: {self.pictures}. Lower pictures, or set kernel: linear"
+            )
+        return self
 
 
 @dataclass(frozen=True)
@@ -58,9 +68,7 @@ class Consensus:
     """What people said of the training pictures, and how to tell which of them are alike.
 
     Attributes:
-        mean: float32 (f,), of the features.
-        scale: float32 (f,), one over their deviation; 0 of features that say nothing.
-        weights: float16 (n, f), from standardised features to shares, times n.
+        alike: tells how much each training picture counts.
         ngrams: number of each n-gram, in order of the arrays below.
         rarity: float32 (g,), inverse document frequency.
         first: int64 (g + 1,), where the pairs of each n-gram begin.
@@ -68,9 +76,7 @@ class Consensus:
         value: float32 (p,), the n-gram's weight in the mean vector of the picture's captions.
     """
 
-    mean: np.ndarray
-    scale: np.ndarray
-    weights: np.ndarray
+    alike: Alike
     ngrams: dict[str, int]
     rarity: np.ndarray
     first: np.ndarray
@@ -105,7 +111,7 @@ class Consensus:
             kept = np.sort(np.random.default_rng(total).permutation(total)[: settings.pictures])
         values = np.concatenate(list(_pooled(features, kept)))
         said = [captions[int(row)] for row in kept]
-        return cls(*_ridge(values, settings.ridge), *_vectors(said))
+        return cls(alike.fit(values, settings.kernel, settings.ridge), *_vectors(said))
 
     def expect(
         self, features: PictureFeatures, captions: Sequence[Sequence[Words]]
@@ -123,15 +129,9 @@ class Consensus:
         shares = (
             share
             for values in _pooled(features, np.arange(len(captions)))
-            for share in self._shares(values)
+            for share in self.alike.shares(values)
         )
         return [self._expect(*picture) for picture in zip(shares, captions, strict=True)]
-
-    def _shares(self, features: np.ndarray) -> np.ndarray:
-        """Tell how much each training picture counts: (b, f) -> float32 (b, n)."""
-        standard = (features - self.mean) * self.scale
-        shares: np.ndarray = (1 + standard @ self.weights.astype("float32").T) / len(self.weights)
-        return shares
 
     def _expect(self, shares: np.ndarray, captions: Sequence[Words]) -> np.ndarray:
         """Score captions of one picture, the share of each training picture given, (n,)."""
@@ -152,7 +152,7 @@ class Consensus:
 
     def _vector(self, words: Words) -> dict[int, float]:
         """Weigh the n-grams of a caption that the training pictures' captions have, too."""
-        rarest = float(np.log(len(self.weights)))  # of one that no caption has
+        rarest = float(np.log(len(self.alike)))  # of one that no caption has
         vector = {}
         for counts in _ngrams(words):
             weights = {
@@ -174,13 +174,8 @@ class Consensus:
             pa.ListArray.from_arrays(offsets, pa.array(self.picture, pa.int32())),
             pa.ListArray.from_arrays(offsets, pa.array(self.value, pa.float32())),
         ]
-        shares = pa.FixedSizeListArray.from_arrays(
-            pa.array(self.weights.ravel(), pa.float16()), self.weights.shape[1]
-        )
-        folder.mkdir(parents=True, exist_ok=True)
+        self.alike.save(folder)
         write_table(folder / NGRAMS, pa.table(columns, schema=OF_NGRAMS))
-        write_table(folder / PICTURES, pa.table([shares], names=["weights"]))
-        write_table(folder / FEATURES, pa.table([self.mean, self.scale], schema=OF_FEATURES))
 
     @classmethod
     def load(cls, folder: Path, features: int) -> "Consensus":
@@ -193,43 +188,33 @@ class Consensus:
         Raises:
             InputError: a table is absent, or not one that `save` writes.
         """
-        of_pictures = pa.schema([("weights", pa.list_(pa.float16(), features))])
-        pictures = read_table(folder / PICTURES, of_pictures)
         ngrams = read_table(folder / NGRAMS, OF_NGRAMS)
-        own = read_table(folder / FEATURES, OF_FEATURES)
         found = cls(
-            mean=_numbers(own["mean"]),
-            scale=_numbers(own["scale"]),
-            weights=_numbers(pc.list_flatten(pictures["weights"])).reshape(-1, features),
+            alike=alike.load(folder, features),
             ngrams={text: place for place, text in enumerate(ngrams["ngram"].to_pylist())},
-            rarity=_numbers(ngrams["rarity"]),
+            rarity=numbers(ngrams["rarity"]),
             first=_begins(ngrams["pictures"]),
-            picture=_numbers(pc.list_flatten(ngrams["pictures"])),
-            value=_numbers(pc.list_flatten(ngrams["values"])),
+            picture=numbers(pc.list_flatten(ngrams["pictures"])),
+            value=numbers(pc.list_flatten(ngrams["values"])),
         )
-        if not (
-            found._is_whole(features) and np.array_equal(found.first, _begins(ngrams["values"]))
-        ):
+        if not (found._is_whole() and np.array_equal(found.first, _begins(ngrams["values"]))):
             raise InputError(
-                f"{folder}: expected what was said of training pictures of {features} features. "
+                f"{folder}: expected what was said of {len(found.alike)} training pictures. "
                 "Received: tables that do not belong together. Copy the bundle again, or train "
                 "again"
             )
         return found
 
-    def _is_whole(self, features: int) -> bool:
+    def _is_whole(self) -> bool:
         """Whether all numbers are there, and in their bounds."""
-        arrays = self.mean, self.scale, self.weights, self.rarity, self.value
         return (
-            len(self.mean) == features
-            and len(self.weights) > 0
+            len(self.alike) > 0
             and len(self.ngrams) == len(self.rarity)
-            and all(bool(np.isfinite(array).all()) for array in arrays)
-            and bool(((self.picture >= 0) & (self.picture < len(self.weights))).all())
+            and all(bool(np.isfinite(array).all()) for array in (self.rarity, self.value))
+            and bool(((self.picture >= 0) & (self.picture < len(self.alike))).all())
         )
 
 
-OF_FEATURES = pa.schema([pa.field("mean", pa.float32()), pa.field("scale", pa.float32())])
 OF_NGRAMS = pa.schema(
     [
         pa.field("ngram", pa.string()),  # its words, with spaces between
@@ -245,16 +230,6 @@ def _pooled(features: PictureFeatures, rows: np.ndarray) -> Iterator[np.ndarray]
     for start in range(0, len(rows), AT_ONCE):
         values = np.asarray(features[rows[start : start + AT_ONCE]], "float32")
         yield ops.convert_to_numpy(pooled(values))
-
-
-def _ridge(features: np.ndarray, ridge: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Learn shares from features (n, f): the first attributes of `Consensus`."""
-    mean, spread = features.mean(axis=0), features.std(axis=0)
-    scale = 1 / np.where(spread > DEAD * spread.max(), spread, np.inf)
-    standard = ((features - mean) * scale).astype("float64")
-    covariance = standard.T @ standard / len(features) + ridge * np.eye(standard.shape[1])
-    weights = np.linalg.solve(covariance, standard.T).T
-    return mean.astype("float32"), scale.astype("float32"), weights.astype("float16")
 
 
 def _vectors(captions: Sequence[Sequence[Words]]) -> tuple[Any, ...]:
@@ -290,8 +265,3 @@ def _begins(lists: pa.ChunkedArray) -> np.ndarray:
     """Where each list of a column begins among the values of all: int64 (g + 1,)."""
     lengths = pc.fill_null(pc.list_value_length(lists), 0)
     return np.cumsum([0, *lengths.to_pylist()], dtype="int64")
-
-
-def _numbers(column: pa.ChunkedArray) -> np.ndarray:
-    """Read a column; what is absent becomes NaN."""
-    return np.asarray(column.to_numpy())

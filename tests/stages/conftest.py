@@ -67,7 +67,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
             "epochs": 0, "patience": 2, "baseline": "mean", "samples": 3, "pictures": 4,
             "learning_rate": 0.001, "clip_norm": 1.0, "max_words": 8,
         },
-        "consensus": {"pictures": 0, "ridge": 0.3},
+        "consensus": {"pictures": 0, "kernel": "gaussian", "ridge": 0.3},
     },
     "evaluate": {
         "split": "test", "coco_splits": ["val", "test"], "spice": None, "ensemble": True,
@@ -247,7 +247,8 @@ def agreeing(
 ) -> Path:
     """The bundle of the same training, which knows what people said of the training pictures."""
     out = tmp_path_factory.mktemp("agreeing")
-    result = trained.run("train", *train_inputs, out, consensus={"pictures": 25, "ridge": 0.3})
+    kept = {"pictures": 25, "kernel": "gaussian", "ridge": 0.3}
+    result = trained.run("train", *train_inputs, out, consensus=kept)
     done(result)
     return out / "bundle"
 

@@ -63,9 +63,10 @@ def test_what_people_said_is_kept_in_the_bundle_and_changes_nothing_else(
 ):
     plain, more = content(trained.data / "train" / "bundle"), content(agreeing)
     added = {f"consensus/{name}.parquet" for name in ("features", "ngrams", "pictures")}
+    added.add("consensus/kernel.json")
     assert set(more) - set(plain) == added
     assert {name for name in plain if plain[name] != more[name]} == {"bundle.json"}
-    assert len(bundle.load_captioner(agreeing).consensus.weights) == 25
+    assert len(bundle.load_captioner(agreeing).consensus.alike) == 25
 
 
 @pytest.mark.slow

@@ -106,7 +106,9 @@ def test_what_people_said_is_kept_for_one_decoder_and_for_several(decoder, parts
     shape = decoder.feature_shape
     features = np.random.default_rng(4).normal(0, 1, (4, *shape)).astype("float32")
     captions = [[["a", "dog"]], [["a", "dog", "runs"]], [["a", "cat"]], [["a", "cat", "runs"]]]
-    kept = Consensus.fit(features, captions, ConsensusSettings(pictures=9, ridge=0.3))
+    kept = Consensus.fit(
+        features, captions, ConsensusSettings(pictures=9, kernel="linear", ridge=0.3)
+    )
     inputs = parts / "vocabulary.json", parts / "encoder", shape, "f"
     added = [f"consensus/{name}.parquet" for name in ("features", "ngrams", "pictures")]
     expected = kept.expect(features, captions)

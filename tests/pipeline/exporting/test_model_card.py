@@ -84,7 +84,9 @@ def test_it_tells_what_the_bundle_says(card, inject_folder):
 def test_it_tells_that_a_bundle_quotes_captions(inject_folder, search, tmp_path):
     texts = []
     features, captions = np.eye(2, 4), [[["a", "dog"]], [["a", "dog", "runs"]]]
-    kept = Consensus.fit(features, captions, ConsensusSettings(pictures=2, ridge=1.0))
+    kept = Consensus.fit(
+        features, captions, ConsensusSettings(pictures=2, kernel="linear", ridge=1.0)
+    )
     for name, consensus in (("plain", None), ("quoting", kept)):
         folder, own = tmp_path / name, bundle.read_description(inject_folder)
         [one] = bundle.load_members(inject_folder)

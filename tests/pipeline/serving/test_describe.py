@@ -37,7 +37,7 @@ def test_consensus_is_part_of_every_search(captioner, bounds, picture_bytes, mon
     def expect(self, features, captions):
         return [np.arange(float(len(group))) for group in captions]
 
-    kept = Consensus(*[np.zeros(0)] * 3, {}, *[np.zeros(0)] * 4)
+    kept = Consensus(None, {}, *[np.zeros(0)] * 4)
     monkeypatch.setattr(captioner.captioner, "consensus", kept)
     monkeypatch.setattr(Consensus, "expect", expect)
     texts = {}
