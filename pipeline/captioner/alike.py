@@ -40,7 +40,9 @@ Kernel = Literal["gaussian", "linear"]
 
 MOST = 10_000  # pictures of the Gaussian kernel: 400 MB, and eight times as long as 5,000
 GAMMA = 1.0  # how fast pictures get unlike: see docs/results.md
+LEAST_RIDGE = 0.01  # with less, a kernel of float32 may not be solved
 DEAD = 1e-3  # of the largest deviation of a feature: one with less says nothing
+AGAIN = "Copy the bundle again, or train again"
 PICTURES, FEATURES, KERNEL = "pictures.parquet", "features.parquet", "kernel.json"
 OF_FEATURES = pa.schema([pa.field("mean", pa.float32()), pa.field("scale", pa.float32())])
 
@@ -123,7 +125,7 @@ class Shape(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     gamma: float = Field(gt=0, le=1000)
-    ridge: float = Field(gt=0, le=1000)
+    ridge: float = Field(ge=LEAST_RIDGE, le=1000)
 
 
 @dataclass(frozen=True)
@@ -175,12 +177,14 @@ class Gaussian:
         usual = near.mean(axis=0)
         _centre(near, usual)
         near[np.diag_indices_from(near)] += self.shape.ridge
-        return usual, cho_factor(near, overwrite_a=True)
+        return usual, cho_factor(near.T, overwrite_a=True)  # the same, and in LAPACK's order
 
     def _near(self, directions: np.ndarray) -> np.ndarray:
         """Compare pictures with the training pictures: (b, f) -> float32 (b, n)."""
-        cosine: np.ndarray = directions.astype("float32") @ self.known.astype("float32").T
-        return np.exp(np.float32(self.shape.gamma) * (cosine - 1))
+        near: np.ndarray = directions.astype("float32") @ self.known.astype("float32").T
+        near -= 1  # in place, as there may be 10,000 times 10,000 of them
+        near *= self.shape.gamma
+        return np.exp(near, out=near)
 
 
 def fit(features: np.ndarray, kernel: Kernel, ridge: float) -> Alike:
@@ -200,19 +204,15 @@ def load(folder: Path, features: int) -> Alike:
     """
     own = read_table(folder / FEATURES, OF_FEATURES)
     standard = Standard(numbers(own["mean"]), numbers(own["scale"]))
+    _check_finite(folder / FEATURES, *standard)
     found: Alike
     if (folder / KERNEL).exists():
-        known = _load_rows(folder, "directions", features)
-        found = Gaussian(standard, known, _load_shape(folder / KERNEL))
+        found = _load_gaussian(folder, standard, features)
     else:
-        known = _load_rows(folder, "weights", features)
-        found = Linear(standard, known)
-    arrays = (*standard, known)
-    if len(standard.mean) != features or not all(np.isfinite(array).all() for array in arrays):
+        found = Linear(standard, _load_rows(folder, "weights", features))
+    if len(own) != features:
         raise InputError(
-            f"{folder}: expected {features} numbers of every training picture, and of the features "
-            f"themselves. Received: {len(standard.mean)} of these, or some that are no numbers. "
-            "Copy the bundle again, or train again"
+            f"{folder / FEATURES}: expected {features} rows. Received: {len(own)}. {AGAIN}"
         )
     return found
 
@@ -230,12 +230,32 @@ def _save(folder: Path, standard: Standard, name: str, rows: np.ndarray) -> None
     write_table(folder / FEATURES, pa.table(list(standard), schema=OF_FEATURES))
 
 
+def _load_gaussian(folder: Path, standard: Standard, features: int) -> Gaussian:
+    """Read what `Gaussian.save` wrote, and see that it can be solved."""
+    known = _load_rows(folder, "directions", features)
+    longest = float(np.linalg.norm(known.astype("float32"), axis=1).max(initial=0))
+    if len(known) > MOST or longest > 1.01:
+        raise InputError(
+            f"{folder / PICTURES}: expected directions of at most {MOST} pictures, of length 1. "
+            f"Received: {len(known)}, of length {longest:.3g} at most. {AGAIN}"
+        )
+    return Gaussian(standard, known, _load_shape(folder / KERNEL))
+
+
 def _load_rows(folder: Path, name: str, features: int) -> np.ndarray:
     """Read what there is of each picture: float16 (n, f)."""
     schema = pa.schema([(name, pa.list_(pa.float16(), features))])
     column = read_table(folder / PICTURES, schema)[name]
     absent = pa.scalar([np.nan] * features, schema.field(name).type)
-    return numbers(pc.list_flatten(pc.fill_null(column, absent))).reshape(-1, features)
+    rows = numbers(pc.list_flatten(pc.fill_null(column, absent))).reshape(-1, features)
+    _check_finite(folder / PICTURES, rows)
+    return rows
+
+
+def _check_finite(path: Path, *arrays: np.ndarray) -> None:
+    """See that what was read are numbers."""
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise InputError(f"{path}: expected numbers. Received: some that are none. {AGAIN}")
 
 
 def _load_shape(path: Path) -> Shape:
@@ -245,8 +265,7 @@ def _load_shape(path: Path) -> Shape:
     except (OSError, ValueError) as error:
         told = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
         raise InputError(
-            f"{path}: expected gamma and ridge of a kernel. Received: {told}. Copy the bundle "
-            "again, or train again"
+            f"{path}: expected gamma and ridge of a kernel. Received: {told}. {AGAIN}"
         ) from error
 
 

@@ -51,7 +51,7 @@ class ConsensusSettings(Settings):
 
     pictures: int = Field(ge=0, le=100_000)  # at most; 0: none, and no consensus
     kernel: Kernel  # how pictures are compared
-    ridge: float = Field(ge=0.01, le=1000)  # how far features are distrusted
+    ridge: float = Field(ge=alike.LEAST_RIDGE, le=1000)  # how far features are distrusted
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.captioner import alike
-from pipeline.captioner.alike import FEATURES, GAMMA, KERNEL, PICTURES
+from pipeline.captioner.alike import FEATURES, GAMMA, KERNEL, LEAST_RIDGE, PICTURES
 from pipeline.errors import InputError
 
 KERNELS = "gaussian", "linear"
@@ -58,9 +58,9 @@ def test_gaussian_is_ridge_regression_of_what_the_kernel_maps_to(features, other
     assert told == pytest.approx(asked @ slopes + targets.mean(axis=0), abs=0.02)
 
 
-@pytest.mark.parametrize("kernel", KERNELS)
-def test_a_picture_counts_for_itself_where_features_are_trusted(features, kernel):
-    shares = alike.fit(features, kernel, 1e-4).shares(features)
+@pytest.mark.parametrize(("kernel", "ridge"), [("gaussian", LEAST_RIDGE), ("linear", 1e-4)])
+def test_a_picture_counts_for_itself_where_features_are_trusted(features, kernel, ridge):
+    shares = alike.fit(features, kernel, ridge).shares(features)
     assert shares == pytest.approx(np.eye(KNOWN), abs=0.05)
 
 
@@ -119,6 +119,7 @@ def change(folder, name, column, values):
     [
         lambda folder: change(folder, PICTURES, "directions", [[float("inf")] * WIDTH] * KNOWN),
         lambda folder: change(folder, PICTURES, "directions", [None] * KNOWN),
+        lambda folder: change(folder, PICTURES, "directions", [[9.0] * WIDTH] * KNOWN),
         lambda folder: change(folder, FEATURES, "mean", [float("nan")] * WIDTH),
         lambda folder: change(folder, FEATURES, "scale", [None] * WIDTH),
         lambda folder: pq.write_table(
@@ -129,6 +130,7 @@ def change(folder, name, column, values):
         lambda folder: (folder / KERNEL).unlink(),
         lambda folder: (folder / KERNEL).write_text("{"),
         lambda folder: (folder / KERNEL).write_text('{"gamma": 0, "ridge": 1}'),
+        lambda folder: (folder / KERNEL).write_text('{"gamma": 1, "ridge": 0.001}'),
         lambda folder: (folder / KERNEL).write_text('{"gamma": 1, "ridge": 1, "sha256": "0"}'),
     ],
 )  # fmt: skip
@@ -138,6 +140,13 @@ def test_damaged_files_are_one_line(features, tmp_path, damage):
     with pytest.raises(InputError) as caught:
         alike.load(tmp_path, WIDTH)
     assert "\n" not in str(caught.value)
+
+
+def test_more_pictures_than_can_be_solved_are_one_line(features, tmp_path, monkeypatch):
+    alike.fit(features, "gaussian", RIDGE).save(tmp_path)
+    monkeypatch.setattr(alike, "MOST", KNOWN - 1)
+    with pytest.raises(InputError, match="at most 11 pictures"):
+        alike.load(tmp_path, WIDTH)
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
