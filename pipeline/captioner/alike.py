@@ -173,15 +173,20 @@ class Gaussian:
         """How near a training picture is on the mean, (n,), and K + r I by Cholesky, (n, n)."""
         from scipy.linalg import cho_factor  # not before it is needed: the import takes a while
 
-        near = self._near(self.known.astype("float32"))
+        near = self._near(self._known)
         usual = near.mean(axis=0)
         _centre(near, usual)
         near[np.diag_indices_from(near)] += self.shape.ridge
         return usual, cho_factor(near.T, overwrite_a=True)  # the same, and in LAPACK's order
 
+    @cached_property
+    def _known(self) -> np.ndarray:
+        """The directions in float32, in which products are fast: (n, f)."""
+        return self.known.astype("float32")
+
     def _near(self, directions: np.ndarray) -> np.ndarray:
         """Compare pictures with the training pictures: (b, f) -> float32 (b, n)."""
-        near: np.ndarray = directions.astype("float32") @ self.known.astype("float32").T
+        near: np.ndarray = directions.astype("float32") @ self._known.T
         near -= 1  # in place, as there may be 10,000 times 10,000 of them
         near *= self.shape.gamma
         return np.exp(near, out=near)
