@@ -45,7 +45,10 @@ PEOPLE = (
 )
 COMMONEST = 20  # words listed
 # What is to be known before a bundle is given away, where captions are not free.
-QUOTES = "the bundle quotes what captions of several training pictures share, up to four words"
+QUOTES = (
+    "the bundle quotes what captions of several training pictures share, up to four words, and has "
+    "the features of these pictures"
+)
 MISSING = "Missing: "  # begins every line about something that is not known
 
 

@@ -97,7 +97,8 @@ def test_it_tells_that_a_bundle_quotes_captions(inject_folder, search, tmp_path)
             patch.setattr(Consensus, "load", None)  # it need not be read
             model_card.write(tmp_path / "card.md", folder, {}, search, None, None)
         texts.append((tmp_path / "card.md").read_text())
-    assert ["quotes what captions" in text for text in texts] == [False, True]
+    for told in ("quotes what captions", "has the features of these pictures"):
+        assert [told in text for text in texts] == [False, True]
 
 
 def test_scores_stand_beside_their_intervals(card):
