@@ -200,8 +200,7 @@ class Consensus:
         if not (found._is_whole() and np.array_equal(found.first, _begins(ngrams["values"]))):
             raise InputError(
                 f"{folder}: expected what was said of {len(found.alike)} training pictures. "
-                "Received: tables that do not belong together. Copy the bundle again, or train "
-                "again"
+                f"Received: tables that do not belong together. {alike.AGAIN}"
             )
         return found
 

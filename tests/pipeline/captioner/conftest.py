@@ -1,8 +1,12 @@
 """A tiny world in which the picture decides the caption."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.captioner.batches import Captions, Split
@@ -82,3 +86,11 @@ def grid_split_of(split_of: Callable[[int, int], Split]) -> Callable[[int, int],
 def train_settings() -> Callable[..., TrainSettings]:
     """Make settings of a tiny training: the changes, by name."""
     return lambda **changes: TrainSettings(**{**SETTINGS, **changes})
+
+
+def change(folder: Path, name: str, column: str, values: Sequence[Any]) -> None:
+    """Put other values into a column of a table."""
+    table = pq.read_table(folder / name)
+    place = table.schema.get_field_index(column)
+    field = table.schema.field(place)
+    pq.write_table(table.set_column(place, field, pa.array(values, field.type)), folder / name)

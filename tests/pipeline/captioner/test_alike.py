@@ -1,7 +1,6 @@
 """How much each training picture counts for another one."""
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
@@ -10,6 +9,7 @@ from hypothesis import strategies as st
 from pipeline.captioner import alike
 from pipeline.captioner.alike import FEATURES, GAMMA, KERNEL, LEAST_RIDGE, PICTURES
 from pipeline.errors import InputError
+from tests.pipeline.captioner.conftest import change
 
 KERNELS = "gaussian", "linear"
 KNOWN, NEW, WIDTH, RIDGE = 12, 5, 20, 0.3
@@ -105,13 +105,6 @@ def test_it_is_written_and_read_as_it_was_the_same_bytes_each_time(
     read = alike.load(tmp_path / "one", WIDTH)
     assert len(read) == len(fitted) == KNOWN
     assert np.array_equal(read.shares(others), fitted.shares(others))
-
-
-def change(folder, name, column, values):
-    table = pq.read_table(folder / name)
-    place = table.schema.get_field_index(column)
-    field = table.schema.field(place)
-    pq.write_table(table.set_column(place, field, pa.array(values, field.type)), folder / name)
 
 
 @pytest.mark.parametrize(

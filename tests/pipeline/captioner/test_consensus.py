@@ -1,7 +1,6 @@
 """What a caption may expect, from what people said of pictures alike."""
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -9,6 +8,7 @@ from pipeline.captioner import alike
 from pipeline.captioner.consensus import NGRAMS, Consensus, ConsensusSettings
 from pipeline.errors import InputError
 from pipeline.evaluation.cider import CiderD
+from tests.pipeline.captioner.conftest import change
 
 ALL = ConsensusSettings(pictures=1000, kernel="gaussian", ridge=0.3)
 FAITHFUL = ConsensusSettings(pictures=1000, kernel="linear", ridge=0.01)
@@ -93,13 +93,6 @@ def test_it_is_written_and_read_as_it_was_the_same_bytes_each_time(features, tmp
     read = Consensus.load(tmp_path / "one", 20)
     given, found = consensus.expect(features, CAPTIONS), read.expect(features, CAPTIONS)
     assert np.array_equal(given, found)
-
-
-def change(folder, name, column, values):
-    table = pq.read_table(folder / name)
-    place = table.schema.get_field_index(column)
-    field = table.schema.field(place)
-    pq.write_table(table.set_column(place, field, pa.array(values, field.type)), folder / name)
 
 
 @pytest.mark.parametrize(
