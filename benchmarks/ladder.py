@@ -44,9 +44,9 @@ ROWS = Path(__file__).with_suffix(".yaml")
 RESULTS = Path(__file__).with_suffix(".json")
 Rows = Annotated[Path, typer.Option(help="The ladder.")]
 SPLITS = ("val", "test")
-PARTS = ("beam_width", "length_penalty", "consensus")  # of a search, those that are chosen
+PARTS = ("beam_width", "length_penalty", "guide", "consensus")  # of a search, those that are chosen
 COLUMNS = (
-    *("row", "seeds", "minutes", "beam, penalty, consensus", "val CIDEr-D"),
+    *("row", "seeds", "minutes", "beam, penalty, guide, consensus", "val CIDEr-D"),
     *("BLEU-4", "METEOR", "ROUGE-L", "CIDEr-D"),
 )
 Settings = dict[str, Any]
@@ -227,7 +227,7 @@ class Work:
 def chosen_search(sweep: Path) -> Settings:
     """The beam width, the length penalty and the weight of consensus that a sweep found best."""
     best = json.loads((sweep / "best.json").read_text())
-    return {name: best[name] for name in PARTS}
+    return {name: best.get(name, 0.0) for name in PARTS}  # there were searches without the last
 
 
 def seeded(row: Row, seed: int) -> Row:
@@ -384,7 +384,7 @@ def table(rows: Mapping[str, Any]) -> str:
     lines = [f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"]
     for name, row in rows.items():
         mean, apart = row["mean"], row.get("deviation", {"test": {}, "val": {}})
-        search = {"consensus": 0, **row["search"]}
+        search = {"guide": 0, "consensus": 0, **row["search"]}
         told = ", ".join(f"{search[part]:g}" for part in PARTS)
         cells = [told, f"{mean['val']['cider_d']:.3f}"]
         for metric in ("bleu_4", "meteor", "rouge_l", "cider_d"):

@@ -111,6 +111,15 @@ def caption(
             rich_help_panel=SEARCH,
         ),
     ] = 0.0,
+    guide: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=1000,
+            help="Search words that people said of pictures alike: their weight.",
+            rich_help_panel=SEARCH,
+        ),
+    ] = 0.0,
     sample: Annotated[
         bool,
         typer.Option("--sample", help="Draw captions by their chance.", rich_help_panel=SAMPLE),
@@ -149,6 +158,7 @@ def caption(
         min_words=min_words,
         block_ngrams=block_ngrams,
         consensus=consensus,
+        guide=guide,
         method="sample" if sample else "beam",
         sampling={"top_p": top_p, "temperature": temperature, "samples": best, "seed": seed},
     )

@@ -41,7 +41,13 @@ def serve(
     consensus: Annotated[
         float,
         typer.Option(
-            min=0, max=1000, help="Weight of what people said of pictures alike, in the search."
+            min=0, max=1000, help="Weight of what people said of pictures alike, in the choice."
+        ),
+    ] = 0.0,
+    guide: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1000, help="Weight of the words they said, while captions are searched."
         ),
     ] = 0.0,
     max_mb: Annotated[float, typer.Option(min=0.01, max=1024, help="Of an upload.")] = 20,
@@ -75,7 +81,7 @@ def serve(
                 words = captioner.captioner.vocabulary.words
                 card = model_card(unpacked, len(words), metrics or _metrics_beside(bundle))
             shown = _examples(Path(folder) / "examples", examples, words, max_pixels)
-            with closing(Describer(captioner, bounds, consensus)) as describer:
+            with closing(Describer(captioner, bounds, consensus, guide)) as describer:
                 describer.warm_up()
                 running = server.server_of(server.make_app(describer, card, shown))
                 name, used = taken.getsockname()[:2]

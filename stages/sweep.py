@@ -28,7 +28,7 @@ def sweep(
     out: Annotated[Path, typer.Argument(help="Folder for the scores and the suggestion.")],
     params: Annotated[Path, typer.Option(help="Settings.")] = Path("params.yaml"),
 ) -> None:
-    """Score every pair of settings; write OUT/sweep.csv, and the best pair to OUT/best.json."""
+    """Score settings, each with each; write OUT/sweep.csv, and the best to OUT/best.json."""
     settings = load(SweepSettings, "sweep", params)
     images = read_table(ingested / "images.parquet", IMAGES)
     captions = read_table(ingested / "captions.parquet", CAPTIONS)
@@ -52,17 +52,17 @@ def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def _tell(rows: Sequence[Mapping[str, Any]], best: Mapping[str, Any], metric: str) -> None:
     """Print the scores as a table, and the best settings as lines for params.yaml."""
-    titles = [f"{'beam_width':>10} {'length_penalty':>14} {'consensus':>9}"]
+    titles = [f"{'beam_width':>10} {'length_penalty':>14} {'guide':>6} {'consensus':>9}"]
     typer.echo(" ".join([*titles, *(f"{score:>8}" for score in SCORES)]))
     for row in rows:
         scores = " ".join(f"{row[name]:8.4f}" for name in SCORES)
         mark = "  <- best " + metric if row is best else ""
-        pair = f"{row['beam_width']:>10} {row['length_penalty']:>14g} {row['consensus']:>9g}"
-        typer.echo(f"{pair} {scores}{mark}")
+        tried = f"{row['beam_width']:>10} {row['length_penalty']:>14g} {row['guide']:>6g}"
+        typer.echo(f"{tried} {row['consensus']:>9g} {scores}{mark}")
     typer.echo(
         f"\nThe best on the validation split, for params.yaml:\n\nevaluate:\n"
         f"  beam_width: {best['beam_width']}\n  length_penalty: {best['length_penalty']}\n"
-        f"  consensus: {best['consensus']}"
+        f"  guide: {best['guide']}\n  consensus: {best['consensus']}"
     )
 
 

@@ -29,8 +29,9 @@ class Caption:
 
     Attributes:
         words: without marks.
-        score: log-probability / (words + 1) ** length_penalty; of greedy search without it. With
-            consensus, its weight times the CIDEr to be expected is added.
+        score: log-probability / (words + 1) ** length_penalty; of greedy search without it. A guide
+            adds what the words are worth to the log-probability; with consensus, its weight times
+            the CIDEr to be expected is added.
         log_prob: of all words and the end mark, under the model itself, however it was searched.
     """
 
@@ -91,17 +92,19 @@ class Captioner:
 
         Raises:
             InputError: the features have not the shape of those in training, a required word is
-                unknown, no caption of a picture is as the settings want it, or consensus is asked
-                for and not known.
+                unknown, no caption of a picture is as the settings want it, or consensus or a guide
+                is asked for and it is not known what people said.
         """
         self._check(features)
         self.check_consensus(settings.consensus)
+        self.check_consensus(settings.guide)
         searched = self._search(settings)
-        found = [
-            self._read(*picture)
-            for values, count in _batches(features)
-            for picture in zip(*(part[:count] for part in searched.batch(values)), strict=True)
-        ]
+        found = []
+        for values, count in _batches(features):
+            parts = searched.batch(values, self._worth(values, settings.guide))
+            found += [
+                self._read(*one) for one in zip(*(part[:count] for part in parts), strict=True)
+            ]
         if not all(found):
             raise InputError(
                 f"search: expected a caption of at most {settings.max_words} words for every "
@@ -136,6 +139,12 @@ class Captioner:
             for weight in weights
         ]
 
+    def _worth(self, features: np.ndarray, weight: float) -> np.ndarray | None:
+        """What each word is worth for pictures, float32 (b, v); none without a weight."""
+        if self.consensus is None or not weight:
+            return None
+        return weight * self.consensus.words(features, self.vocabulary.words)
+
     def check_consensus(self, weight: float) -> None:
         """Check that it is known what people said, where that is to have a weight.
 
@@ -144,7 +153,7 @@ class Captioner:
         """
         if weight and self.consensus is None:
             raise InputError(
-                f"consensus: expected a bundle that knows what people said of the training "
+                f"consensus, guide: expected a bundle that knows what people said of the training "
                 f"pictures, for a weight of {weight:g}. Received: one that does not. Set "
                 "train.consensus.pictures, such as 10000, and run dvc repro; or set the weight to 0"
             )
@@ -159,7 +168,10 @@ class Captioner:
 
     def _search(self, settings: SearchSettings) -> "_Search":
         """The search of these settings, made when it is first asked for."""
-        settings = settings.model_copy(update={"consensus": 0.0})  # which comes after the search
+        # Their weights come after the search and with what it is given.
+        settings = settings.model_copy(
+            update={"consensus": 0.0, "guide": float(settings.guide > 0)}
+        )
         key = settings.model_dump_json()
         if key not in self._searches:
             self._searches[key] = _Search(self.decoder, plan(settings, self.vocabulary))
@@ -240,26 +252,30 @@ class _Search(keras.Model):
         self.built = True  # the decoder has its weights already
         self.compile(jit_compile=jit())
 
-    def batch(self, features: np.ndarray) -> tuple[np.ndarray, ...]:
+    def batch(self, features: np.ndarray, worth: np.ndarray | None) -> tuple[np.ndarray, ...]:
         """Search captions of pictures, as `call` does, with the random numbers they need."""
         settings = self.plan.settings
-        if settings.method != "sample":
-            return self.predict_on_batch(features)
-        chance = settings.sampling
-        drawn = uniforms_of(features, chance.seed, chance.samples, settings.max_words)
-        return self.predict_on_batch((features, drawn))
+        inputs = [features]
+        if settings.method == "sample":
+            chance = settings.sampling
+            inputs.append(uniforms_of(features, chance.seed, chance.samples, settings.max_words))
+        if worth is not None:
+            inputs.append(worth)
+        return self.predict_on_batch(tuple(inputs) if inputs[1:] else features)
 
     def call(self, inputs: Any) -> tuple[Tensor, ...]:
         """Features (b, *shape) -> tokens (b, n, t), scores (b, n), log-probabilities (b, n).
 
-        For sampling the inputs are a pair: features, and random numbers (b, n, t).
+        For sampling, random numbers (b, n, t) follow on the features, and with a guide what the
+        words are worth (b, v).
         """
-        drawn = self.plan.settings.method == "sample"
-        features, uniforms = inputs if drawn else (inputs, None)
+        features, *more = inputs if isinstance(inputs, tuple | list) else (inputs,)
+        worth = more.pop() if self.plan.settings.guide else None
+        uniforms = more.pop() if self.plan.settings.method == "sample" else None
         memory = self.decoder.memory(features)
         state = self.decoder.start(features)
 
         def step(tokens: Tensor, state: State) -> tuple[Tensor, State]:
             return self.decoder.step(tokens, state, memory)
 
-        return tuple(search(step, state, self.plan, uniforms))
+        return tuple(search(step, state, self.plan, uniforms, worth))

@@ -12,9 +12,10 @@ a sum of the training pictures' own vectors,
 
 So only the shares are worked out, and the vectors stay sparse. The product of a caption's own
 vector with it is the CIDEr to be expected, but for the clipping and the length penalty of CIDEr-D.
+Of single words, what it predicts can guide a search to begin with (`search/guide.py`).
 
 Letters: `n` training pictures, `f` features, `g` n-grams, `p` pairs of an n-gram and a picture
-whose captions have it, `b` pictures, `c` captions.
+whose captions have it, `b` pictures, `c` captions, `v` words of a vocabulary.
 """
 
 import math
@@ -132,6 +133,34 @@ class Consensus:
             for share in self.alike.shares(values)
         )
         return [self._expect(*picture) for picture in zip(shares, captions, strict=True)]
+
+    def words(self, features: PictureFeatures, words: Sequence[str]) -> np.ndarray:
+        """Tell what words add to the CIDEr that a caption may expect, from its picture alone.
+
+        It is tf-idf of the word in the caption times that in the mean vector, but for the length of
+        the caption's own vector, which depends on its other words.
+
+        Args:
+            features: of b pictures, (b, f) or (b, h, w, f).
+            words: v.
+
+        Returns:
+            float32 (b, v); 0 for words that no, or one, training picture's captions have.
+        """
+        from scipy.sparse import csr_array  # not before it is needed: the import takes a while
+
+        numbers = [
+            (place, self.ngrams[word]) for place, word in enumerate(words) if word in self.ngrams
+        ]
+        known, rows = np.array(numbers, "int64").reshape(-1, 2).T
+        shape = len(self.ngrams), len(self.alike)
+        vectors = csr_array((self.value, self.picture, self.first), shape)[rows]
+        worth = np.zeros((len(features), len(words)), "float32")
+        for start, values in enumerate(_pooled(features, np.arange(len(features)))):
+            predicted = (vectors @ self.alike.shares(values).T).T  # (b, known)
+            block = slice(start * AT_ONCE, start * AT_ONCE + len(values))
+            worth[block, known] = self.rarity[rows] * predicted
+        return worth
 
     def _expect(self, shares: np.ndarray, captions: Sequence[Words]) -> np.ndarray:
         """Score captions of one picture, the share of each training picture given, (n,)."""

@@ -1,17 +1,18 @@
-"""Try decoding settings on one split: which beam width and length penalty score best.
+"""Try decoding settings on one split: which beam width, length penalty and guide score best.
 
-The length penalty acts inside the beam search, on which captions it keeps and when it stops: so
-every pair of settings is searched for itself. Greedy search (a beam of 1) has no penalty and is
-searched once. The weight of consensus acts on what was found: of the weights, each pair tells the
-best, without being searched again.
+Length penalty and guide act inside the beam search, on which captions it keeps and when it stops:
+so every three settings are searched for themselves. Greedy search (a beam of 1) has no penalty and
+is searched once a guide. The weight of consensus acts on what was found: of the weights, each
+search tells the best, without being done again.
 
 Only scores that need no METEOR are worked out: BLEU, ROUGE-L and CIDEr-D take a second for each
-pair.
+search.
 """
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from itertools import product
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -28,9 +29,18 @@ from pipeline.params import Settings
 log = logging.getLogger(__name__)
 
 SCORES = ("bleu_1", "bleu_4", "rouge_l", "cider_d")
-Pair = tuple[int, float]  # beam width, length penalty
-Trial = tuple[Pair, float]  # and the weight of consensus
-Row = dict[str, Any]  # a pair, its scores, and the mean length of its captions
+Row = dict[str, Any]  # a trial, its scores, and the mean length of its captions
+
+
+class Tried(NamedTuple):
+    """What is searched for itself."""
+
+    beam_width: int
+    length_penalty: float
+    guide: float
+
+
+Trial = tuple[Tried, float]  # and the weight of consensus
 
 
 class SweepSettings(Settings):
@@ -38,34 +48,35 @@ class SweepSettings(Settings):
 
     beam_widths: list[Annotated[int, Field(ge=1, le=100)]] = Field(min_length=1)
     length_penalties: list[Annotated[float, Field(ge=0, le=5)]] = Field(min_length=1)
+    guides: list[Annotated[float, Field(ge=0, le=1000)]] = Field(min_length=1)
     consensus: list[Annotated[float, Field(ge=0, le=1000)]] = Field(min_length=1)
     max_words: int = Field(ge=1, le=200)  # bound on a caption's words
     metric: Literal["bleu_1", "bleu_4", "rouge_l", "cider_d"]  # what the best is best at
 
 
 def try_all(searcher: Searcher, split: Split, settings: SweepSettings) -> tuple[list[Row], str]:
-    """Search and score a split's captions by every pair of settings.
+    """Search and score a split's captions by all settings, each with each.
 
     Returns:
-        a row a pair with its best weight of consensus, by rising width and penalty, and how the
-        captions were tokenised, see `tokenise`.
+        a row a search with its best weight of consensus, by rising width, penalty and guide, and
+        how the captions were tokenised, see `tokenise`.
 
     Raises:
         InputError: no picture of the split has captions, one has no features, or the bundle
             knows no consensus.
     """
     captioned = _captioned(split)
-    pairs = _grid(settings)
+    grid = _grid(settings)
     weights = sorted(set(settings.consensus))
-    searcher.captioner.check_consensus(max(weights))
+    searcher.captioner.check_consensus(max(*weights, *settings.guides))
     found: dict[Trial, Mapping[str, Candidates]] = {}
-    for pair in dict.fromkeys(_searched(pair) for pair in pairs):
-        captions = _search(searcher, captioned, pair, settings.max_words)
+    for tried in dict.fromkeys(_searched(tried) for tried in grid):
+        captions = _search(searcher, captioned, tried, settings.max_words)
         ordered = searcher.by_consensus(captions, weights)
-        found |= {(pair, one): group for one, group in zip(weights, ordered, strict=True)}
+        found |= {(tried, one): group for one, group in zip(weights, ordered, strict=True)}
     scores, tokenisation = _score(found, captioned)
-    tried = [[_row(pair, one, scores[_searched(pair), one]) for one in weights] for pair in pairs]
-    return [best(rows, settings.metric) for rows in tried], tokenisation
+    rows = [[_row(tried, one, scores[_searched(tried), one]) for one in weights] for tried in grid]
+    return [best(of_one, settings.metric) for of_one in rows], tokenisation
 
 
 def best(rows: Sequence[Row], metric: str) -> Row:
@@ -73,19 +84,16 @@ def best(rows: Sequence[Row], metric: str) -> Row:
     return max(rows, key=lambda row: row[metric])
 
 
-def _grid(settings: SweepSettings) -> list[Pair]:
-    """Every pair, in the order of rising width and penalty."""
-    return [
-        (width, penalty)
-        for width in sorted(set(settings.beam_widths))
-        for penalty in sorted(set(settings.length_penalties))
-    ]
+def _grid(settings: SweepSettings) -> list[Tried]:
+    """All of them, in the order of rising width, penalty and guide."""
+    widths, penalties = sorted(set(settings.beam_widths)), sorted(set(settings.length_penalties))
+    every = product(widths, penalties, sorted(set(settings.guides)))
+    return [Tried(*one) for one in every]
 
 
-def _searched(pair: Pair) -> Pair:
-    """The pair that stands for this one: greedy search has no penalty."""
-    width, _ = pair
-    return (width, 0.0) if width == 1 else pair
+def _searched(tried: Tried) -> Tried:
+    """The search that stands for this one: greedy search has no penalty."""
+    return tried._replace(length_penalty=0.0) if tried.beam_width == 1 else tried
 
 
 def _captioned(split: Split) -> Split:
@@ -100,12 +108,13 @@ def _captioned(split: Split) -> Split:
 
 
 def _search(
-    searcher: Searcher, split: Split, pair: Pair, max_words: int
+    searcher: Searcher, split: Split, tried: Tried, max_words: int
 ) -> Mapping[str, Candidates]:
-    width, penalty = pair
+    width, penalty, guide = tried
     settings = SearchSettings.plain(beam_width=width, length_penalty=penalty, max_words=max_words)
-    found = searcher.caption(split.ids, settings)
-    log.info("sweep: beam width %d, length penalty %g: %d pictures", width, penalty, len(found))
+    found = searcher.caption(split.ids, settings.model_copy(update={"guide": guide}))
+    told = f"beam width {width}, length penalty {penalty:g}, guide {guide:g}"
+    log.info("sweep: %s: %d pictures", told, len(found))
     return found
 
 
@@ -137,6 +146,6 @@ def _scores(captions: Captions, references: References, cider: CiderD) -> dict[s
     }
 
 
-def _row(pair: Pair, weight: float, scores: Mapping[str, float]) -> Row:
+def _row(tried: Tried, weight: float, scores: Mapping[str, float]) -> Row:
     rounded = {name: round(value, 6) for name, value in scores.items()}
-    return {"beam_width": pair[0], "length_penalty": pair[1], "consensus": weight, **rounded}
+    return {**tried._asdict(), "consensus": weight, **rounded}

@@ -132,13 +132,19 @@ class Describer:
     Args:
         captioner: encoder and decoder.
         bounds: of every request, and of all together.
-        consensus: its weight in every search; 0: none.
+        consensus, guide: their weights in every search; 0: none.
     """
 
-    def __init__(self, captioner: PictureCaptioner, bounds: Bounds, consensus: float = 0.0) -> None:
+    def __init__(
+        self,
+        captioner: PictureCaptioner,
+        bounds: Bounds,
+        consensus: float = 0.0,
+        guide: float = 0.0,
+    ) -> None:
         self.captioner = captioner
         self.bounds = bounds
-        self.consensus = consensus
+        self.weights = {"consensus": consensus, "guide": guide}
         self._readers = ThreadPoolExecutor(bounds.concurrency, thread_name_prefix="read")
         self._batches = Batches[_Key, np.ndarray, _Found](self._caption, bounds.concurrency)
         self._turns = threading.BoundedSemaphore(bounds.concurrency)
@@ -158,7 +164,7 @@ class Describer:
         the first minute.
 
         Raises:
-            InputError: consensus is asked of a bundle that has none.
+            InputError: consensus or a guide is asked of a bundle that has none.
         """
         blank = np.zeros((self.captioner.side, self.captioner.side, 3), "uint8")
         for size in _sizes(self.bounds.concurrency):
@@ -267,7 +273,7 @@ class Describer:
         size = next(size for size in _sizes(self.bounds.concurrency) if size >= count)
         filled = np.stack([*pictures, *[pictures[0]] * (size - count)])  # (size, side, side, 3)
         features = self.captioner.encoder.encode(filled)
-        search = key.choice.search.model_copy(update={"consensus": self.consensus})
+        search = key.choice.search.model_copy(update=self.weights)
         found = self.captioner.captioner.caption(features, search)[:count]
         if not key.looks:
             return [_Found(captions, None) for captions in found]

@@ -99,7 +99,8 @@ def test_all_seeds_and_their_ensemble_are_searched_as_the_first_seed_chose(
         ran.append(command[0])
         if command[0] == "stages.sweep":
             write_json(
-                out / "best.json", {"beam_width": 10, "length_penalty": 0.9, "consensus": 2.0}
+                out / "best.json",
+                {"beam_width": 10, "length_penalty": 0.9, "guide": 4.0, "consensus": 2.0},
             )
 
     monkeypatch.setattr(work, "_run", run)
@@ -114,6 +115,7 @@ def test_all_seeds_and_their_ensemble_are_searched_as_the_first_seed_chose(
         search = yaml.safe_load((tmp_path / folder / "params.yaml").read_text())["evaluate"]
         assert search["beam_width"] == 10
         assert search["length_penalty"] == 0.9
+        assert search["guide"] == 4.0
         assert search["consensus"] == 2.0
         assert search["max_words"] == 20
 
@@ -138,6 +140,7 @@ def test_the_table_has_means_and_deviations():
     alone = {"search": search, "every": {"seed_1": {}}, "mean": {**scores(0.4), "training": {}}}
     *_, first, second = table({"inject": row, "wide": alone}).splitlines()
     assert (
-        first == "| `inject` | 2 | 12.5 | 10, 1, 5 | 0.500 | 0.500 ± 0.010 |  |  | 0.500 ± 0.010 |"
+        first
+        == "| `inject` | 2 | 12.5 | 10, 1, 0, 5 | 0.500 | 0.500 ± 0.010 |  |  | 0.500 ± 0.010 |"
     )
-    assert second == "| `wide` | 1 |  | 10, 1, 0 | 0.400 | 0.400 |  |  | 0.400 |"
+    assert second == "| `wide` | 1 |  | 10, 1, 0, 0 | 0.400 | 0.400 |  |  | 0.400 |"

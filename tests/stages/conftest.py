@@ -74,6 +74,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "method": "beam", "beam_width": 2, "length_penalty": 0.9, "max_words": 8,
         "min_words": 0, "block_ngrams": 0, "forbidden_words": [], "required_words": [],
         "consensus": 0.0,
+        "guide": 0.0,
         "diverse": {"groups": 2, "strength": 0.5},
         "sampling": {"top_p": 0.9, "temperature": 1.0, "samples": 5, "seed": 1},
     },

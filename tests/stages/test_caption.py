@@ -112,7 +112,7 @@ def test_the_options_defaults_are_those_of_evaluate():
     defaults = {**caption.__kwdefaults__} if caption.__kwdefaults__ else {}
     names = caption.__code__.co_varnames[: caption.__code__.co_argcount]
     defaults |= dict(zip(reversed(names), reversed(caption.__defaults__), strict=False))
-    for name in ("length_penalty", "max_words", "min_words", "block_ngrams", "consensus"):
+    for name in ("length_penalty", "max_words", "min_words", "block_ngrams", "consensus", "guide"):
         assert defaults[name] == evaluate[name], name
     for name in ("top_p", "temperature", "seed"):
         assert defaults[name] == evaluate["sampling"][name], name
@@ -204,10 +204,21 @@ def test_folders_in_folders_and_globs(command, fake, one_line):
 
 
 def test_options_reach_the_search(command, fake):
-    options = "--length-penalty", 1.5, "--max-words", 9, "--min-words", 4, "--consensus", 2
+    options = (
+        "--length-penalty",
+        1.5,
+        "--max-words",
+        9,
+        "--min-words",
+        4,
+        "--consensus",
+        2,
+        "--guide",
+        4,
+    )
     command("caption", fake, "-n", 5, *options)
     search, max_pixels = Fake.asked
-    assert search.consensus == 2
+    assert (search.consensus, search.guide) == (2, 4)
     assert (search.method, search.beam_width, search.length_penalty) == ("beam", 5, 1.5)
     assert (search.max_words, search.min_words, search.block_ngrams) == (9, 4, 0)
     assert max_pixels == 100_000_000

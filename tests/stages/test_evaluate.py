@@ -318,6 +318,8 @@ def test_a_metric_that_cannot_run_is_told_and_all_else_is_the_same(trained, eval
         ({"required_words": ["unicorn"]}, "required_words"),
         ({"consensus": -1.0}, "evaluate.consensus"),
         ({"consensus": 5.0}, "train.consensus.pictures"),
+        ({"guide": -1.0}, "evaluate.guide"),
+        ({"guide": 5.0}, "train.consensus.pictures"),
     ],
 )
 def test_wrong_settings_are_one_line(trained, one_line, tmp_path, changes, told):

@@ -100,6 +100,18 @@ def test_consensus_of_the_sweep_is_told_as_a_setting_where_there_is_any(evaluate
         assert ("consensus" in page) == (weight > 0)
 
 
+def test_guides_of_the_sweep_are_told_and_the_best_of_each_pair_is_drawn(evaluated):
+    evaluated.sweep = "beam_width,length_penalty,guide,cider_d\n" + "".join(
+        f"3,{penalty},{guide},{0.5 + 0.01 * penalty - 0.02 * abs(guide - 4)}\n"
+        for penalty in (0.0, 1.0)
+        for guide in (0.0, 4.0)
+    )
+    page = evaluated.page(*evaluated.swept())
+    assert "a length penalty of 1, guide 4: 0.510" in page
+    assert "from 0.500 to 0.510, for beams of 3" in page
+    assert "consensus" not in page
+
+
 def test_the_training_caption_that_is_nearest(evaluated):
     for row in evaluated.rows:
         row["caption"] = "a green square on the right"

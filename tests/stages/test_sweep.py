@@ -17,6 +17,7 @@ from pipeline.tables import CAPTIONS, read_table, write_rows
 SETTINGS = {
     "beam_widths": [3, 1],
     "length_penalties": [1.0, 0.0],
+    "guides": [0.0],
     "consensus": [0.0],
     "max_words": 8,
     "metric": "cider_d",
@@ -92,7 +93,8 @@ def test_the_best_is_written_and_told_as_lines_for_params(swept):
     assert found["cider_d"] == max(float(row["cider_d"]) for row in rows)
     assert (found["metric"], found["tokenisation"]) == ("cider_d", "ptb")
     _, _, lines = result.out.partition("for params.yaml:\n")
-    chosen = {name: found[name] for name in ("beam_width", "length_penalty", "consensus")}
+    names = "beam_width", "length_penalty", "guide", "consensus"
+    chosen = {name: found[name] for name in names}
     assert yaml.safe_load(lines) == {"evaluate": chosen}
 
 
@@ -117,6 +119,22 @@ def test_of_the_weights_of_consensus_each_pair_tells_the_best(
     assert {weight for _, weight in found["both"][:2]} == {"0.0"}, "greedily there is no choice"
 
 
+def test_every_guide_is_searched_greedily_too(agreeing, trained, tmp_path, monkeypatch):
+    def one_word(self, features, words):
+        return np.array([[word == "square" for word in words]] * len(features), "float32")
+
+    monkeypatch.setattr("pipeline.captioner.consensus.Consensus.words", one_word)
+    inputs = trained.data / "ingest", trained.data / "features", agreeing
+    settings = {**SETTINGS, "beam_widths": [1, 3], "guides": [100.0, 0.0]}
+    result = trained.run("sweep", *inputs, tmp_path, **settings)
+    assert result.code == 0, result.err
+    rows = rows_of(tmp_path)
+    assert [row["guide"] for row in rows] == ["0.0", "100.0"] * 4
+    scores = [row["bleu_1"] for row in rows]
+    assert scores[:2] == scores[2:4], "greedily there is no length penalty"
+    assert all(one != other for one, other in zip(scores[::2], scores[1::2], strict=True))
+
+
 def test_of_equal_scores_the_cheapest_search_is_best():
     rows = [{"beam_width": width, "cider_d": score} for width, score in [(1, 1), (3, 2), (5, 2)]]
     assert best(rows, "cider_d")["beam_width"] == 3
@@ -134,7 +152,7 @@ def test_pictures_without_captions_are_left_out_and_a_split_of_them_is_one_line(
         result = run(trained, tmp_path / "out", ingested, beam_widths=[1])
         if kept:
             assert result.code == 0, result.err
-            assert "length penalty 0: 2 pictures" in caplog.text
+            assert "length penalty 0, guide 0: 2 pictures" in caplog.text
     assert "6 pictures, none of them with captions" in one_line(result)
 
 
@@ -147,6 +165,8 @@ def test_pictures_without_captions_are_left_out_and_a_split_of_them_is_one_line(
         ({"metric": "meteor"}, "sweep.metric"),
         ({"consensus": [-1.0]}, "sweep.consensus.0"),
         ({"consensus": [0.0, 5.0]}, "train.consensus.pictures"),
+        ({"guides": [-1.0]}, "sweep.guides.0"),
+        ({"guides": [0.0, 5.0]}, "train.consensus.pictures"),
     ],
 )
 def test_wrong_settings_are_one_line(trained, one_line, tmp_path, changes, told):

@@ -83,13 +83,22 @@ def finish(done: Found, live: Tensor, ended: Tensor, at: Tensor, norm: Tensor) -
     )
 
 
-def can_win(live_scores: Tensor, done: Found, norm: Tensor) -> Tensor:
-    """Tell whether an unfinished caption can still be among the best: (b, m) -> (b,).
+def can_win(at_best: Tensor, done: Found, norm: Tensor) -> Tensor:
+    """Tell whether an unfinished caption can still be among the best.
 
-    Log-probabilities only fall, so growing to the full length is the best that can happen.
+    Args:
+        at_best: what their log-probabilities can come to, (b, m).
+        done: the finished ones, k a picture.
+        norm: see `normaliser`.
+
+    Returns:
+        bool (b,).
     """
-    best = ops.max(live_scores, axis=1)
-    return ops.logical_and(best > EMPTY, best / norm[-1] > ops.min(done.scores, axis=1))
+    best = ops.max(at_best, axis=1)
+    # Of what is below 0, growing to the full length is the best that can happen; of what is
+    # above, to end at once.
+    score = ops.maximum(best / norm[-1], best / norm[1])
+    return ops.logical_and(best > EMPTY, score > ops.min(done.scores, axis=1))
 
 
 def only_words(log_probs: Tensor, at: Tensor, steps: int) -> Tensor:

@@ -1,7 +1,8 @@
-"""What a caption may not contain: masks on the next word's log-probabilities.
+"""What a caption may not contain, and what it should: changes of the next word's log-probabilities.
 
-They are applied before a search chooses, and so work with every search alike. What stays keeps its
-log-probability: a caption's score is the one that the model itself gives it.
+They are made before a search chooses, and so work with every search alike. What is allowed keeps
+its log-probability, so that a caption's score is the one that the model itself gives it; a guide
+adds to it.
 """
 
 from dataclasses import dataclass
@@ -11,26 +12,31 @@ from keras import ops
 
 from pipeline.captioner.decoders.base import Tensor
 from pipeline.captioner.search.base import OUT
+from pipeline.captioner.search.guide import Guide
 from pipeline.text.marks import END, PAD
 
 
 @dataclass(frozen=True)
 class Constraints:
-    """Bounds on captions.
+    """Bounds on captions, and what they are steered to.
 
     Attributes:
         min_words: a caption does not end before it has as many.
         block_ngrams: no words in a row, as many as this, come twice (Paulus et al. 2018,
             section 2.5); 0: they may.
         forbidden: ids that no caption contains.
+        guide: what words are worth; none: nothing.
     """
 
     min_words: int = 0
     block_ngrams: int = 0
     forbidden: tuple[int, ...] = ()
+    guide: Guide | None = None
 
     def apply(self, log_probs: Tensor, tokens: Tensor, at: Tensor) -> Tensor:
-        """Make impossible what is not allowed; without any bounds, this is nothing.
+        """Add what words are worth, and make impossible what is not allowed.
+
+        Without a guide and any bounds, this is nothing.
 
         Args:
             log_probs: of the next word, float32 (r, v).
@@ -38,9 +44,11 @@ class Constraints:
             at: how many words there are, an integer.
 
         Returns:
-            float32 (r, v): as given, or `OUT`.
+            float32 (r, v); `OUT` is not allowed.
         """
         size = log_probs.shape[-1]
+        if self.guide is not None:
+            log_probs = self.guide.add(log_probs, tokens)
         if self.forbidden:
             never = np.isin(np.arange(size), self.forbidden)  # (v,)
             log_probs = ops.where(never[None], OUT, log_probs)
@@ -50,6 +58,13 @@ class Constraints:
         if 0 < self.block_ngrams < tokens.shape[1]:  # longer ones do not fit into a caption
             log_probs = ops.where(_repeats(tokens, at, self.block_ngrams, size), OUT, log_probs)
         return log_probs
+
+    def at_best(self, scores: Tensor, steps: int) -> Tensor:
+        """Tell what the log-probabilities of unfinished captions can come to: as `scores`.
+
+        Those of words only take away; a guide may add.
+        """
+        return scores if self.guide is None else self.guide.at_best(scores, steps)
 
 
 NONE = Constraints()

@@ -1,7 +1,8 @@
 """From settings to a search: words become ids, and the method's function is called."""
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from pipeline.captioner.decoders.base import State, Tensor
 from pipeline.captioner.search.base import Found, Step
@@ -9,6 +10,7 @@ from pipeline.captioner.search.beam import beam
 from pipeline.captioner.search.constraints import Constraints
 from pipeline.captioner.search.diverse import diverse
 from pipeline.captioner.search.greedy import greedy
+from pipeline.captioner.search.guide import Guide
 from pipeline.captioner.search.required import beam_with
 from pipeline.captioner.search.sampling import sample
 from pipeline.captioner.search.settings import SearchSettings
@@ -52,7 +54,13 @@ def plan(settings: SearchSettings, vocabulary: Vocabulary) -> Plan:
     return Plan(settings, constraints, required)
 
 
-def search(step: Step, state: State, plan: Plan, uniforms: Tensor | None = None) -> Found:
+def search(
+    step: Step,
+    state: State,
+    plan: Plan,
+    uniforms: Tensor | None = None,
+    worth: Tensor | None = None,
+) -> Found:
     """Search captions as the plan says.
 
     Args:
@@ -60,8 +68,28 @@ def search(step: Step, state: State, plan: Plan, uniforms: Tensor | None = None)
         state: before the first word, (b, ...) each.
         plan: see `plan`.
         uniforms: for method `sample` alone, see `sample`.
+        worth: what words are worth, see `Guide`; none: nothing.
+
+    Returns:
+        What was found; the scores have what a guide has added, the log-probabilities have not.
     """
-    settings, bounds = plan.settings, plan.constraints
+    if worth is None:
+        return _search(step, state, plan.settings, plan.required, plan.constraints, uniforms)
+    guide = Guide(worth)
+    guided = replace(plan.constraints, guide=guide)
+    found = _search(step, state, plan.settings, plan.required, guided, uniforms)
+    return found._replace(log_probs=found.log_probs - guide.earned(found.tokens))
+
+
+def _search(
+    step: Step,
+    state: State,
+    settings: SearchSettings,
+    required: Sequence[Sequence[int]],
+    bounds: Constraints,
+    uniforms: Tensor | None,
+) -> Found:
+    """Search by the method of the settings."""
     width, most, penalty = settings.beam_width, settings.max_words, settings.length_penalty
     if settings.method == "sample":
         top_p, temperature = settings.sampling.top_p, settings.sampling.temperature
@@ -69,8 +97,8 @@ def search(step: Step, state: State, plan: Plan, uniforms: Tensor | None = None)
     if settings.method == "diverse":
         groups, strength = settings.diverse.groups, settings.diverse.strength
         return diverse(step, state, width, groups, strength, most, penalty, bounds)
-    if plan.required:
-        return beam_with(plan.required, step, state, width, most, penalty, bounds)
+    if required:
+        return beam_with(required, step, state, width, most, penalty, bounds)
     if width == 1:
         return greedy(step, state, most, bounds)
     return beam(step, state, width, most, penalty, bounds)

@@ -73,7 +73,8 @@ def beam_with(
     def unfinished(
         at: Tensor, last: Tensor, live: Tensor, live_scores: Tensor, done: Found, state: State
     ) -> Tensor:
-        return ops.logical_and(at < steps, ops.any(can_win(live_scores, done, norm)))
+        at_best = constraints.at_best(live_scores, steps)
+        return ops.logical_and(at < steps, ops.any(can_win(at_best, done, norm)))
 
     def advance(
         at: Tensor, last: Tensor, live: Tensor, live_scores: Tensor, done: Found, state: State

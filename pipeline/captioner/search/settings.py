@@ -38,6 +38,7 @@ class SearchSettings(Settings):
     forbidden_words: list[Word]
     required_words: list[Word]  # each must occur; of dog|dogs, one of them
     consensus: float = Field(ge=0, le=1000)  # weight of the CIDEr to be expected; 0: none
+    guide: float = Field(ge=0, le=1000)  # weight of the words to be expected; 0: none
     diverse: DiverseSettings
     sampling: SamplingSettings
 
@@ -54,6 +55,7 @@ class SearchSettings(Settings):
             forbidden_words=[],
             required_words=[],
             consensus=0.0,
+            guide=0.0,
             diverse=DiverseSettings(groups=1, strength=0.0),
             sampling=SamplingSettings(top_p=1.0, temperature=1.0, samples=1, seed=0),
         )

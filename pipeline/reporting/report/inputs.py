@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pipeline.errors import InputError
 
-# Columns of the sweep's table; one that was written before there was consensus lacks the last.
-BEAM, PENALTY, CONSENSUS = "beam_width", "length_penalty", "consensus"
+# Columns of the sweep's table; one that was written before there were the last two lacks them.
+SETTINGS = BEAM, PENALTY, GUIDE, CONSENSUS = "beam_width", "length_penalty", "guide", "consensus"
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Trial:
     length_penalty: float
     scores: dict[str, float]  # by metric
     consensus: float = 0.0  # the weight that is best with the others
+    guide: float = 0.0
 
 
 def read_curves(folder: Path) -> list[Curve]:
@@ -68,7 +69,7 @@ def _curve(path: Path, folder: Path) -> Curve:
 
 
 def read_sweep(path: Path) -> list[Trial]:
-    """Read the sweep's table (CSV): beam_width, length_penalty, consensus, and a column a score.
+    """Read the sweep's table (CSV): a column a setting, and a column a score.
 
     Raises:
         InputError: it is absent, has no rows, or other columns.
@@ -79,8 +80,9 @@ def read_sweep(path: Path) -> list[Trial]:
             Trial(
                 int(row[BEAM]),
                 float(row[PENALTY]),
-                {name: float(row[name]) for name in row if name not in (BEAM, PENALTY, CONSENSUS)},
+                {name: float(row[name]) for name in row if name not in SETTINGS},
                 float(row.get(CONSENSUS, 0.0)),
+                float(row.get(GUIDE, 0.0)),
             )
             for row in rows
         ]

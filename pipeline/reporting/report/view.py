@@ -34,7 +34,7 @@ from pipeline.reporting.page import (
 )
 from pipeline.reporting.report import charts
 from pipeline.reporting.report.findings import Findings
-from pipeline.reporting.report.inputs import Curve
+from pipeline.reporting.report.inputs import CONSENSUS, GUIDE, Curve, Trial
 from pipeline.reporting.report.published import FLICKR8K
 from pipeline.reporting.report.settings import ReportSettings
 
@@ -357,14 +357,15 @@ def _sweep(found: Findings) -> list[Html]:
     names = [name for name in FIRST if all(name in trial.scores for trial in trials)]
     names = names or sorted(trials[0].scores)[:2]
     best = max(trials, key=lambda trial: trial.scores[names[0]])
-    weighs = any(trial.consensus for trial in trials)
+    weights = [name for name in (GUIDE, CONSENSUS) if any(getattr(one, name) for one in trials)]
     chosen = [f"a beam of {best.beam_width}", f"a length penalty of {best.length_penalty:g}"]
+    weighed = "".join(f", {name} {getattr(best, name):g}" for name in weights)
     title = (
         f"On the validation split, {label(names[0])} is best with {' and '.join(chosen)}"
-        f"{f', consensus {best.consensus:g}' if weighs else ''}: {best.scores[names[0]]:.3f}"
+        f"{weighed}: {best.scores[names[0]]:.3f}"
     )
     panels = [
-        Panel(label(name), charts.sweep(name, label(name), trials))
+        Panel(label(name), charts.sweep(name, label(name), _best_guided(trials, name)))
         for name in names[:4]
         if len({trial.length_penalty for trial in trials}) > 1
     ]
@@ -373,15 +374,22 @@ def _sweep(found: Findings) -> list[Html]:
         [
             str(trial.beam_width),
             f"{trial.length_penalty:g}",
-            *([f"{trial.consensus:g}"] if weighs else []),
+            *(f"{getattr(trial, name):g}" for name in weights),
             *(f"{trial.scores[name]:.3f}" for name in all_names),
         ]
-        for trial in sorted(trials, key=lambda one: (one.beam_width, one.length_penalty))
+        for trial in sorted(trials, key=lambda one: (one.beam_width, one.length_penalty, one.guide))
     ]
-    settings = ["beam width", "length penalty", *(["consensus"] if weighs else [])]
-    header = [*settings, *(label(name) for name in all_names)]
+    header = ["beam width", "length penalty", *weights, *(label(name) for name in all_names)]
     note = "Scores by length penalty, a line for each beam width. Test pictures have no part in it."
     return [figure(title, note, panels, [Table("Settings tried", header, rows)])]
+
+
+def _best_guided(trials: Sequence[Trial], name: str) -> list[Trial]:
+    """Leave one trial of each beam width and length penalty: the one whose guide is best."""
+    best: dict[tuple[int, float], Trial] = {}
+    for trial in sorted(trials, key=lambda one: one.scores[name]):
+        best[trial.beam_width, trial.length_penalty] = trial
+    return list(best.values())
 
 
 def _data(found: Findings) -> Html:

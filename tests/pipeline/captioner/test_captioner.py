@@ -8,6 +8,7 @@ from pipeline.captioner.captioner import Caption, Captioner, SearchSettings
 from pipeline.captioner.decoders.base import DecoderSettings
 from pipeline.captioner.decoders.find import DECODERS, build
 from pipeline.errors import InputError
+from pipeline.text.marks import MARKS
 from tests.quick import some_quick
 
 BEAM = SearchSettings.plain(beam_width=3, length_penalty=0.9, max_words=4)
@@ -77,6 +78,11 @@ class Says:
         assert len(features) == len(captions)
         return [np.arange(float(len(group))) for group in captions]
 
+    def words(self, features, words):
+        """The features tell what the words after the marks are worth, by turns."""
+        places = np.arange(len(words)) % features.shape[1]
+        return np.where(np.arange(len(words)) < len(MARKS), 0, features[:, places])
+
 
 def test_consensus_chooses_among_what_was_found_without_searching_again(captioner, features):
     agreeing = Captioner(captioner.decoder, captioner.vocabulary, Says())
@@ -97,12 +103,42 @@ def test_consensus_chooses_among_what_was_found_without_searching_again(captione
     )
 
 
+@pytest.mark.parametrize("method", ["beam", "sample"])
+def test_a_guide_steers_the_search_of_every_picture(captioner, features, monkeypatch, method):
+    agreeing = Captioner(captioner.decoder, captioner.vocabulary, Says())
+    base = BEAM if method == "beam" else SAMPLE
+    monkeypatch.setattr("pipeline.captioner.captioner.PICTURES_AT_ONCE", 2)
+    plain = agreeing.caption(features, base)
+    worth = dict(
+        zip(
+            captioner.vocabulary.words,
+            Says().words(features, captioner.vocabulary.words).T,
+            strict=True,
+        )
+    )
+    found = {
+        weight: agreeing.caption(features, base.model_copy(update={"guide": weight}))
+        for weight in (0.5, 4.0)
+    }
+    assert len(agreeing._searches) == 2, "compiled once, whatever the weight"
+    assert found[4.0] != plain
+    for weight, every in found.items():
+        for picture, captions in enumerate(every):
+            for one in captions:
+                earned = weight * sum(float(worth[word][picture]) for word in set(one.words))
+                length = (len(one.words) + 1) ** 0.9
+                assert one.score == pytest.approx((one.log_prob + earned) / length, abs=1e-3)
+                own = scored(captioner, features[picture], one.words)
+                assert one.log_prob == pytest.approx(own, abs=1e-3)
+
+
+@pytest.mark.parametrize("name", ["consensus", "guide"])
 def test_consensus_without_what_people_said_is_one_line_before_anything_is_searched(
-    captioner, features, monkeypatch
+    captioner, features, monkeypatch, name
 ):
     monkeypatch.setattr(Captioner, "_search", None)
     with pytest.raises(InputError, match=r"Set train\.consensus\.pictures") as caught:
-        captioner.caption(features, BEAM.model_copy(update={"consensus": 3.0}))
+        captioner.caption(features, BEAM.model_copy(update={name: 3.0}))
     assert "\n" not in str(caught.value)
 
 

@@ -47,6 +47,23 @@ def test_it_is_what_the_shares_say_of_the_vectors(features, kernel):
     assert np.array(expected) == pytest.approx(predicted, abs=0.001)
 
 
+@pytest.mark.parametrize("kernel", ["gaussian", "linear"])
+def test_words_are_worth_what_they_add_to_a_caption(features, kernel):
+    consensus = Consensus.fit(features, CAPTIONS, ALL.model_copy(update={"kernel": kernel}))
+    new = np.random.default_rng(2).normal(3, 2, (300, 20)).astype("float32")  # several blocks
+    words = ["<end>", "dog", "xylophone", "bikes", "a"]
+    found = consensus.words(new, words)
+    assert found.shape == (300, 5)
+    assert found.dtype == np.float32
+    # A caption of one word is nothing but it: its vector has a norm of 1, one of four orders.
+    rarity = np.array([consensus.rarity[consensus.ngrams[word]] for word in ("dog", "bikes", "a")])
+    expected = np.array(consensus.expect(new, [[["dog"], ["bikes"], ["a"]]] * 300))
+    assert found[:, [1, 3, 4]] == pytest.approx(expected * rarity * 4 / 10, abs=1e-5)
+    assert not found[:, [0, 2]].any()
+    assert np.ptp(found[:, 1]) > 0.01
+    assert consensus.words(new[:0], words).shape == (0, 5)
+
+
 def test_a_grid_counts_by_its_mean(features):
     noise = np.random.default_rng(3).normal(0, 1, (len(features), 2, 3, 20)).astype("float32")
     grid = features[:, None, None] + noise - noise.mean(axis=(1, 2), keepdims=True)

@@ -49,6 +49,17 @@ def test_consensus_is_part_of_every_search(captioner, bounds, picture_bytes, mon
     assert len(set(texts[0.0])) > 1
 
 
+def test_a_guide_is_part_of_every_search(captioner, bounds, picture_bytes, monkeypatch):
+    def last_word(self, features, words):
+        return np.array([[word == words[-1] for word in words]] * len(features), "float32")
+
+    monkeypatch.setattr(captioner.captioner, "consensus", Consensus(None, {}, *[np.zeros(0)] * 4))
+    monkeypatch.setattr(Consensus, "words", last_word)
+    with closing(Describer(captioner, bounds, guide=1000.0)) as describer:
+        found = describer.describe(picture_bytes(), Choice(3, "short"), looks=False)
+    assert all(captioner.captioner.vocabulary.words[-1] in one.text for one in found.captions)
+
+
 def test_bytes_are_read_as_a_file_is_and_no_file_stays(describer, picture_bytes, file):
     content = picture_bytes(1)
     by_path, by_bytes = (

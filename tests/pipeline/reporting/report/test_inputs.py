@@ -37,6 +37,8 @@ def test_the_sweep(tmp_path):
     assert read_sweep(path) == [Trial(1, 0.0, {"cider_d": 0.5}), Trial(3, 0.75, {"cider_d": 0.6})]
     path.write_text("beam_width,length_penalty,consensus,cider_d\n3,0.75,5.0,0.6\n")
     assert read_sweep(path) == [Trial(3, 0.75, {"cider_d": 0.6}, consensus=5.0)]
+    path.write_text("beam_width,length_penalty,guide,consensus,cider_d\n3,0.75,4.0,5.0,0.6\n")
+    assert read_sweep(path) == [Trial(3, 0.75, {"cider_d": 0.6}, consensus=5.0, guide=4.0)]
 
 
 @pytest.mark.parametrize(
