@@ -96,8 +96,7 @@ class Captioner:
                 is asked for and it is not known what people said.
         """
         self._check(features)
-        self.check_consensus(settings.consensus)
-        self.check_consensus(settings.guide)
+        self.check_consensus(max(settings.consensus, settings.guide))
         searched = self._search(settings)
         found = []
         for values, count in _batches(features):

@@ -6,6 +6,7 @@ And constraints, which work with every search alike.
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -18,6 +19,7 @@ from keras import ops
 from pipeline.captioner.decoders.base import IMPOSSIBLE
 from pipeline.captioner.search.base import EMPTY
 from pipeline.captioner.search.constraints import Constraints
+from pipeline.captioner.search.guide import Guide
 from pipeline.text.marks import END
 from tests.pipeline.captioner.search.tables import (
     A,
@@ -95,10 +97,13 @@ np.savez(sys.argv[1], **found_by_all())
 def found_by_all() -> dict[str, np.ndarray]:
     """What every search finds, compiled, under the backend in use."""
     table, numbers = Table.random(seed=3, words=5, pictures=5), np.arange(5, dtype="int32")
+    worth = np.random.default_rng(4).normal(0, 1, (5, table.size)).astype("float32")
+    guided = replace(BOUNDS, guide=Guide(ops.convert_to_tensor(worth)))
     return {
-        f"{name} {number}": part
+        f"{name} {kind} {number}": part
         for name in NAMES
-        for number, part in enumerate(Search(name, table, BOUNDS).predict(numbers, verbose=0))
+        for kind, bounds in (("bound", BOUNDS), ("guided", guided))
+        for number, part in enumerate(Search(name, table, bounds).predict(numbers, verbose=0))
     }
 
 
