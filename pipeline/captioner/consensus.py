@@ -11,7 +11,9 @@ a sum of the training pictures' own vectors,
     vector(x) = sum over i of share_i(x) * vector_i .
 
 So only the shares are worked out, and the vectors stay sparse. The product of a caption's own
-vector with it is the CIDEr to be expected, but for the clipping and the length penalty of CIDEr-D.
+vector with it is the CIDEr-D to be expected, but for its length penalty. CIDEr-D clips counts by
+those of the captions that it compares with; here an n-gram counts once, as people hardly ever say
+it twice, and said again it only makes the vector longer.
 Of single words, what it predicts can guide a search to begin with (`search/guide.py`).
 
 Letters: `n` training pictures, `f` features, `g` n-grams, `p` pairs of an n-gram and a picture
@@ -180,7 +182,7 @@ class Consensus:
         return float(shares[self.picture[pairs]] @ self.value[pairs])
 
     def _vector(self, words: Words) -> dict[int, float]:
-        """Weigh the n-grams of a caption that the training pictures' captions have, too."""
+        """Weigh the n-grams of a caption that the training pictures' captions have, too: once."""
         rarest = float(np.log(len(self.alike)))  # of one that no caption has
         vector = {}
         for counts in _ngrams(words):
@@ -191,7 +193,7 @@ class Consensus:
             }
             for ngram, weight in _normalised(weights).items():
                 if ngram in self.ngrams:
-                    vector[self.ngrams[ngram]] = weight / MAX_ORDER
+                    vector[self.ngrams[ngram]] = weight / counts[ngram] / MAX_ORDER
         return vector
 
     def save(self, folder: Path) -> None:

@@ -35,6 +35,16 @@ def test_a_training_picture_expects_the_cider_of_its_own_captions(features):
         assert values == pytest.approx(told, abs=0.05)
 
 
+def test_what_is_said_again_counts_once_as_cider_d_clips_it(features):
+    consensus = Consensus.fit(features, CAPTIONS, FAITHFUL)
+    again = ["a dog runs dog runs".split(), "two men two men ride".split(), "a a a girl a".split()]
+    expected = consensus.expect(features, [again] * len(features))
+    scorer = CiderD(CAPTIONS)  # the references are as long, and say nothing twice
+    told = [scorer.score(again, [picture] * len(again)) for picture in range(len(features))]
+    assert np.array(expected) == pytest.approx(np.array(told), abs=0.05)
+    assert np.max(told) > 1
+
+
 @pytest.mark.parametrize("kernel", ["gaussian", "linear"])
 def test_it_is_what_the_shares_say_of_the_vectors(features, kernel):
     settings = ALL.model_copy(update={"kernel": kernel})
