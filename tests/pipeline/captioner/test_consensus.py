@@ -37,7 +37,8 @@ def test_a_training_picture_expects_the_cider_of_its_own_captions(features):
 
 def test_what_is_said_again_counts_once_as_cider_d_clips_it(features):
     consensus = Consensus.fit(features, CAPTIONS, FAITHFUL)
-    again = ["a dog runs dog runs".split(), "two men two men ride".split(), "a a a girl a".split()]
+    texts = "a dog runs dog runs", "two men two men ride", "a a a girl a"
+    again = [text.split() for text in texts]
     expected = consensus.expect(features, [again] * len(features))
     scorer = CiderD(CAPTIONS)  # the references are as long, and say nothing twice
     told = [scorer.score(again, [picture] * len(again)) for picture in range(len(features))]
