@@ -391,7 +391,8 @@ def table(rows: Mapping[str, Any]) -> str:
             value, spread = mean["test"].get(metric), apart["test"].get(metric)
             told = "" if value is None else f"{value:.3f}"
             cells.append(told if spread is None else f"{told} ± {spread:.3f}")
-        minutes = mean["training"].get("minutes", "")
+        took = mean["training"].get("minutes")
+        minutes = "" if took is None else f"{took:.1f}"
         lines.append(f"| `{name}` | {len(row['every'])} | {minutes} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
