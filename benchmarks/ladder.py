@@ -225,7 +225,7 @@ class Work:
 
 
 def chosen_search(sweep: Path) -> Settings:
-    """The beam width, the length penalty and the weight of consensus that a sweep found best."""
+    """What a sweep found best of a search."""
     best = json.loads((sweep / "best.json").read_text())
     return {name: best.get(name, 0.0) for name in PARTS}  # there were searches without the last
 

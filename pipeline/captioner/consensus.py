@@ -129,11 +129,7 @@ class Consensus:
             For each picture float64 (c,), from 0 to 10; below 0 where the captions of pictures
             alike speak against it.
         """
-        shares = (
-            share
-            for values in _pooled(features, np.arange(len(captions)))
-            for share in self.alike.shares(values)
-        )
+        shares = self._shares(features)
         return [self._expect(*picture) for picture in zip(shares, captions, strict=True)]
 
     def words(self, features: PictureFeatures, words: Sequence[str]) -> np.ndarray:
@@ -158,11 +154,14 @@ class Consensus:
         shape = len(self.ngrams), len(self.alike)
         vectors = csr_array((self.value, self.picture, self.first), shape)[rows]
         worth = np.zeros((len(features), len(words)), "float32")
-        for start, values in enumerate(_pooled(features, np.arange(len(features)))):
-            predicted = (vectors @ self.alike.shares(values).T).T  # (b, known)
-            block = slice(start * AT_ONCE, start * AT_ONCE + len(values))
-            worth[block, known] = self.rarity[rows] * predicted
+        for picture, shares in enumerate(self._shares(features)):
+            worth[picture, known] = self.rarity[rows] * (vectors @ shares)
         return worth
+
+    def _shares(self, features: PictureFeatures) -> Iterator[np.ndarray]:
+        """Tell of each picture how much each training picture counts: b times float32 (n,)."""
+        for values in _pooled(features, np.arange(len(features))):
+            yield from self.alike.shares(values)
 
     def _expect(self, shares: np.ndarray, captions: Sequence[Words]) -> np.ndarray:
         """Score captions of one picture, the share of each training picture given, (n,)."""

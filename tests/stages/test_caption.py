@@ -204,19 +204,9 @@ def test_folders_in_folders_and_globs(command, fake, one_line):
 
 
 def test_options_reach_the_search(command, fake):
-    options = (
-        "--length-penalty",
-        1.5,
-        "--max-words",
-        9,
-        "--min-words",
-        4,
-        "--consensus",
-        2,
-        "--guide",
-        4,
-    )
-    command("caption", fake, "-n", 5, *options)
+    options = "--length-penalty", 1.5, "--max-words", 9, "--min-words", 4
+    weights = "--consensus", 2, "--guide", 4
+    command("caption", fake, "-n", 5, *options, *weights)
     search, max_pixels = Fake.asked
     assert (search.consensus, search.guide) == (2, 4)
     assert (search.method, search.beam_width, search.length_penalty) == ("beam", 5, 1.5)

@@ -107,6 +107,14 @@ def only_words(log_probs: Tensor, at: Tensor, steps: int) -> Tensor:
     return ops.where(ops.logical_or(end_mark, at >= steps - 1), OUT, log_probs)
 
 
+def among(words: Tensor, size: int) -> Tensor:
+    """Tell which words of the vocabulary are among some: int32 (r, k) -> bool (r, v)."""
+    rows = ops.shape(words)[0]
+    row = ops.broadcast_to(ops.arange(rows, dtype="int32")[:, None], ops.shape(words))
+    index = ops.reshape(ops.stack([row, words], axis=-1), (-1, 2))
+    return ops.scatter(index, ops.ones_like(index[:, 0]), (rows, size)) > 0
+
+
 def pick(values: Tensor, chosen: Tensor) -> Tensor:
     """Take captions by number: (b, m, ...) and int (b, k) -> (b, k, ...)."""
     # As rows of one list: take_along_axis works out an index for every number of every row.

@@ -11,7 +11,7 @@ import numpy as np
 from keras import ops
 
 from pipeline.captioner.decoders.base import Tensor
-from pipeline.captioner.search.base import OUT
+from pipeline.captioner.search.base import OUT, among
 from pipeline.captioner.search.guide import Guide
 from pipeline.text.marks import END, PAD
 
@@ -80,8 +80,4 @@ def _repeats(tokens: Tensor, at: Tensor, n: int, size: int) -> Tensor:
         alike = tokens[:, offset : offset + begins] == now[:, None]
         match = ops.logical_and(match, alike)
     # Where nothing matches, padding is blocked, which no caption contains anyway.
-    last = ops.where(match, tokens[:, n - 1 : n - 1 + begins], PAD)  # (r, begins)
-    row = ops.broadcast_to(ops.arange(rows, dtype="int32")[:, None], (rows, begins))
-    index = ops.reshape(ops.stack([row, last], axis=-1), (-1, 2))
-    hits = ops.scatter(index, ops.ones_like(index[:, 0]), (rows, size))
-    return hits > 0
+    return among(ops.where(match, tokens[:, n - 1 : n - 1 + begins], PAD), size)

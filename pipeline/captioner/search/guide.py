@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from keras import ops
 
 from pipeline.captioner.decoders.base import Tensor
+from pipeline.captioner.search.base import among
 
 
 @dataclass(frozen=True)
@@ -35,22 +36,18 @@ class Guide:
         Returns:
             float32 (r, v).
         """
-        rows, size = ops.shape(tokens)[0], log_probs.shape[-1]
-        row = ops.broadcast_to(ops.arange(rows, dtype="int32")[:, None], ops.shape(tokens))
-        index = ops.reshape(ops.stack([row, tokens], axis=-1), (-1, 2))
-        said = ops.scatter(index, ops.ones_like(index[:, 0]), (rows, size)) > 0
-        said = ops.reshape(said, (ops.shape(self.worth)[0], -1, size))  # (b, m, v)
-        return log_probs + ops.reshape(ops.where(said, 0.0, self.worth[:, None]), (-1, size))
+        left = ops.where(self._said(tokens), 0.0, self.worth[:, None])  # (b, m, v)
+        return log_probs + ops.reshape(left, ops.shape(log_probs))
 
     def earned(self, tokens: Tensor) -> Tensor:
         """Tell what `add` has added to whole captions: int32 (b, n, t) -> float32 (b, n)."""
-        pictures, count, steps = ops.shape(tokens)[0], tokens.shape[1], tokens.shape[2]
-        flat = ops.reshape(tokens, (pictures, count * steps))
-        worth = ops.reshape(ops.take_along_axis(self.worth, flat, axis=1), ops.shape(tokens))
-        same = tokens[..., :, None] == tokens[..., None, :]  # (b, n, t, t)
-        earlier = ops.arange(steps)[None, :] < ops.arange(steps)[:, None]  # column before row
-        again = ops.any(ops.logical_and(same, earlier), axis=-1)
-        return ops.sum(ops.where(again, 0.0, worth), axis=-1)
+        said = self._said(ops.reshape(tokens, (-1, tokens.shape[2])))
+        return ops.sum(ops.where(said, self.worth[:, None], 0.0), axis=-1)
+
+    def _said(self, tokens: Tensor) -> Tensor:
+        """Tell which words captions have: int32 (r, t) -> bool (b, m, v)."""
+        pictures, size = ops.shape(self.worth)[0], self.worth.shape[1]
+        return ops.reshape(among(tokens, size), (pictures, -1, size))
 
     def at_best(self, scores: Tensor, steps: int) -> Tensor:
         """Add the most that unfinished captions may still earn.

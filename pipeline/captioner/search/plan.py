@@ -1,7 +1,6 @@
 """From settings to a search: words become ids, and the method's function is called."""
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.captioner.decoders.base import State, Tensor
@@ -74,22 +73,17 @@ def search(
         What was found; the scores have what a guide has added, the log-probabilities have not.
     """
     if worth is None:
-        return _search(step, state, plan.settings, plan.required, plan.constraints, uniforms)
+        return _search(step, state, plan, plan.constraints, uniforms)
     guide = Guide(worth)
-    guided = replace(plan.constraints, guide=guide)
-    found = _search(step, state, plan.settings, plan.required, guided, uniforms)
+    found = _search(step, state, plan, replace(plan.constraints, guide=guide), uniforms)
     return found._replace(log_probs=found.log_probs - guide.earned(found.tokens))
 
 
 def _search(
-    step: Step,
-    state: State,
-    settings: SearchSettings,
-    required: Sequence[Sequence[int]],
-    bounds: Constraints,
-    uniforms: Tensor | None,
+    step: Step, state: State, plan: Plan, bounds: Constraints, uniforms: Tensor | None
 ) -> Found:
     """Search by the method of the settings."""
+    settings = plan.settings
     width, most, penalty = settings.beam_width, settings.max_words, settings.length_penalty
     if settings.method == "sample":
         top_p, temperature = settings.sampling.top_p, settings.sampling.temperature
@@ -97,8 +91,8 @@ def _search(
     if settings.method == "diverse":
         groups, strength = settings.diverse.groups, settings.diverse.strength
         return diverse(step, state, width, groups, strength, most, penalty, bounds)
-    if required:
-        return beam_with(required, step, state, width, most, penalty, bounds)
+    if plan.required:
+        return beam_with(plan.required, step, state, width, most, penalty, bounds)
     if width == 1:
         return greedy(step, state, most, bounds)
     return beam(step, state, width, most, penalty, bounds)
