@@ -109,6 +109,7 @@ def test_guides_of_the_sweep_are_told_and_the_best_of_each_pair_is_drawn(evaluat
     page = evaluated.page(*evaluated.swept())
     assert "a length penalty of 1, guide 4: 0.510" in page
     assert "from 0.500 to 0.510, for beams of 3" in page
+    assert "a line for each beam width, each with the guide that is best" in page
     assert "consensus" not in page
 
 

@@ -380,7 +380,9 @@ def _sweep(found: Findings) -> list[Html]:
         for trial in sorted(trials, key=lambda one: (one.beam_width, one.length_penalty, one.guide))
     ]
     header = ["beam width", "length penalty", *weights, *(label(name) for name in all_names)]
-    note = "Scores by length penalty, a line for each beam width. Test pictures have no part in it."
+    guided = ", each with the guide that is best" if GUIDE in weights else ""
+    lines = f"Scores by length penalty, a line for each beam width{guided}."
+    note = f"{lines} Test pictures have no part in it."
     return [figure(title, note, panels, [Table("Settings tried", header, rows)])]
 
 
