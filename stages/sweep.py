@@ -53,9 +53,9 @@ def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
 def _tell(rows: Sequence[Mapping[str, Any]], best: Mapping[str, Any], metric: str) -> None:
     """Print the scores as a table, and the best settings as lines for params.yaml."""
     titles = [f"{'beam_width':>10} {'length_penalty':>14} {'guide':>6} {'consensus':>9}"]
-    typer.echo(" ".join([*titles, *(f"{score:>8}" for score in SCORES)]))
+    typer.echo(" ".join([*titles, *(f"{score:>10}" for score in SCORES)]))
     for row in rows:
-        scores = " ".join(f"{row[name]:8.4f}" for name in SCORES)
+        scores = " ".join(f"{row[name]:10.4f}" for name in SCORES)
         mark = "  <- best " + metric if row is best else ""
         tried = f"{row['beam_width']:>10} {row['length_penalty']:>14g} {row['guide']:>6g}"
         typer.echo(f"{tried} {row['consensus']:>9g} {scores}{mark}")

@@ -1,10 +1,12 @@
 """How gradients become updates: Adam, in any precision, of one batch or of several together."""
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import keras
+from keras import ops
 from pydantic import Field
 
 from pipeline.captioner.decoders.base import Decoder, Tensor
@@ -79,21 +81,44 @@ class Accumulating(keras.optimizers.Optimizer):
             value.assign(keras.ops.zeros(value.shape, value.dtype))
 
 
+class Averaging(keras.optimizers.Adam):
+    """Adam beside which an average of the weights is kept, corrected for its beginning.
+
+    After `t` updates the weights after update `i` count by `ema ** (t - i)`, whatever `t`:
+    Kingma and Ba, "Adam: A Method for Stochastic Optimization" (2015), section 7.2. In Keras's own
+    average those after the first update, which are next to random, count `1 / (1 - ema)` times as
+    much as that, and with 0.999 the captions of five epochs are judged by them.
+    """
+
+    @property
+    def ema_momentum(self) -> Any:
+        """How much of the average stays with the next update: grows from 0 to what was set."""
+        done = ops.cast(self.iterations, "float32")
+        before, after = (-ops.expm1(updates * math.log(self._ema)) for updates in (done, done + 1))
+        return self._ema * before / after  # sums of the powers of ema, but for a factor
+
+    @ema_momentum.setter
+    def ema_momentum(self, momentum: float) -> None:
+        self._ema = momentum
+
+
 def adam(rate: Any, settings: UpdateSettings) -> keras.optimizers.Optimizer:
     """Make the optimizer: Adam with the norm of the gradient bounded.
 
-    With `ema`, it keeps an average of the weights beside them: `average = ema * average +
-    (1 - ema) * weights` after each update, from the weights after the first one on (Polyak and
-    Juditsky 1992, in its exponential form). In float16, the loss is scaled so that small gradients
-    do not vanish, and an update whose gradients overflow is left out (Micikevicius et al., "Mixed
-    Precision Training", 2018).
+    With `ema`, it keeps an average of the weights beside them, to which those after each update
+    come (Polyak and Juditsky 1992, in its exponential form: see `Averaging`). In float16, the loss
+    is scaled so that small gradients do not vanish, and an update whose gradients overflow is left
+    out (Micikevicius et al., "Mixed Precision Training", 2018).
 
     Args:
         rate: the learning rate, or its schedule.
         settings: how.
     """
-    average = {"use_ema": True, "ema_momentum": settings.ema} if settings.ema else {}
-    optimizer = keras.optimizers.Adam(rate, global_clipnorm=settings.clip_norm, **average)
+    how = {"global_clipnorm": settings.clip_norm}
+    if settings.ema:
+        optimizer = Averaging(rate, use_ema=True, ema_momentum=settings.ema, **how)
+    else:
+        optimizer = keras.optimizers.Adam(rate, **how)
     if settings.precision == "mixed_float16":
         return keras.optimizers.LossScaleOptimizer(optimizer)
     return optimizer

@@ -86,6 +86,17 @@ def test_the_scores_are_those_of_evaluate(swept, trained, tmp_path, monkeypatch)
         assert float(row[name]) == metrics[name], name
 
 
+def test_the_mean_of_three_scores_may_choose(swept, trained, tmp_path):
+    rows = rows_of(swept[0])
+    for row in rows:
+        three = [float(row[name]) for name in ("bleu_4", "rouge_l", "cider_d")]
+        assert float(row["mean_score"]) == pytest.approx(np.mean(three), abs=2e-6)
+    assert run(trained, tmp_path, metric="mean_score").code == 0
+    found = json.loads((tmp_path / "best.json").read_text())
+    assert found["metric"] == "mean_score"
+    assert found["mean_score"] == max(float(row["mean_score"]) for row in rows)
+
+
 def test_the_best_is_written_and_told_as_lines_for_params(swept):
     folder, result = swept
     found = json.loads((folder / "best.json").read_text())

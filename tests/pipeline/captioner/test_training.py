@@ -375,9 +375,9 @@ def test_an_average_is_validated_and_kept_while_training_goes_on_with_its_own(
     averaged = settings.model_copy(update={"ema": 0.6})
     captioner, _ = run(fresh, splits, averaged, tmp_path / "averaged")
     for place, final in enumerate(captioner.decoder.get_weights()):
-        average = weights[0][place]
         for epoch in range(4):
-            average = 0.6 * average + 0.4 * weights[epoch][place] if epoch else average
+            seen = [after[place] for after in weights[: epoch + 1]]  # an epoch is one update
+            average = np.average(seen, axis=0, weights=0.6 ** np.arange(epoch + 1)[::-1])
             np.testing.assert_allclose(validated[epoch][place], average, atol=1e-5)
         np.testing.assert_array_equal(final, validated[-1][place])
     assert any(np.abs(a - b).max() > 1e-2 for a, b in zip(validated[-1], weights[-1], strict=True))

@@ -68,14 +68,16 @@ def test_the_average_is_the_sum_that_it_is_defined_by():
     kept = weights()
     optimizer = adam(0.1, settings(ema=0.7))
     optimizer.build(kept)
-    expected = None
+    seen = []
     for gradient in GRADIENTS:
         optimizer.apply(list(gradient), kept)
-        now = values(kept)
-        expected = now if expected is None else 0.7 * expected + 0.3 * now
-    own = values(kept)
-    optimizer.finalize_variable_values(kept)
-    np.testing.assert_allclose(values(kept), expected, rtol=1e-5)
+        own = values(kept)
+        seen.append(own)
+        optimizer.finalize_variable_values(kept)
+        expected = np.average(seen, axis=0, weights=0.7 ** np.arange(len(seen))[::-1])
+        np.testing.assert_allclose(values(kept), expected, rtol=1e-5)
+        for variable, value in zip(kept, own, strict=True):
+            variable.assign(value)
     assert np.abs(own - expected).max() > 1e-3
 
 
@@ -110,7 +112,7 @@ def test_while_averaged_a_decoder_has_other_weights_and_then_its_own():
     for place, kept in enumerate(decoder.get_weights()):
         first, second, third = (weights[place] for weights in seen)
         np.testing.assert_array_equal(kept, third)
-        expected = 0.9 * (0.9 * first + 0.1 * second) + 0.1 * third
+        expected = (0.81 * first + 0.9 * second + third) / 2.71
         np.testing.assert_allclose(average[place], expected, rtol=1e-4, atol=1e-6)
     with averaged(decoder, optimizer, 0.0):
         np.testing.assert_array_equal(decoder.get_weights()[0], seen[-1][0])
