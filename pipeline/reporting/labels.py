@@ -9,6 +9,7 @@ LABELS = {
     "rouge_l": "ROUGE-L",
     "cider_d": "CIDEr-D",
     "spice": "SPICE",
+    "mean_score": "mean of BLEU-4, ROUGE-L, CIDEr-D",
     "fact_accuracy": "captions true of their picture",
 }
 

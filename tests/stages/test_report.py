@@ -83,7 +83,8 @@ def test_everything_is_on_the_page(evaluated):
     assert "Show, Attend and Tell, soft" in page
     assert "Validation CIDEr-D is highest in epoch 1" in page
     assert "is best with a beam of 3 and a length penalty of 1: 0.550" in page
-    assert "words a caption" in page, "of the sweep's table"
+    assert "mean_words" not in page, "figures of the sweep are named"
+    assert "words a caption, on average" in page
     assert "\N{MINUS SIGN}4.2" in page or "\N{MINUS SIGN}4.3" in page  # a log-probability
     assert "42 pictures with 84 captions" in page
     for title in ("Drawn at random", "Best", "Median", "Worst"):

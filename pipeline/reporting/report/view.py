@@ -53,10 +53,6 @@ FIGURES = {  # of metrics.json, in the order shown: label, and whether it is a s
     "vocabulary_share": ("of the vocabulary used", True),
     "mean_words": ("words a caption, on average", False),
 }
-TRIED = {  # of the sweep's table, beside the scores
-    "mean_score": "mean of BLEU-4, ROUGE-L and CIDEr-D",
-    "mean_words": "words a caption",
-}
 LISTS = {
     "random": (
         "Drawn at random",
@@ -383,7 +379,7 @@ def _sweep(found: Findings) -> list[Html]:
         ]
         for trial in sorted(trials, key=lambda one: (one.beam_width, one.length_penalty, one.guide))
     ]
-    scores = (TRIED.get(name, label(name)) for name in all_names)
+    scores = (FIGURES[name][0] if name in FIGURES else label(name) for name in all_names)
     header = ["beam width", "length penalty", *weights, *scores]
     guided = ", each with the guide that is best" if GUIDE in weights else ""
     lines = f"Scores by length penalty, a line for each beam width{guided}."
