@@ -3,6 +3,7 @@
 PYTHON ?= python3
 EXTRAS ?=
 LOCK := requirements$(if $(EXTRAS),-$(EXTRAS)).lock
+READY := .venv/.ready$(if $(EXTRAS),-$(EXTRAS))
 UV := 0.13.8
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/.venv
@@ -13,7 +14,7 @@ export VIRTUAL_ENV := $(CURDIR)/.venv
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
-repro: .venv/.ready  ## Run the whole pipeline; only what changed runs again
+repro: $(READY)  ## Run the whole pipeline; only what changed runs again
 	@python -m stages.mend
 	dvc repro
 	@python -m stages.summary
@@ -21,25 +22,25 @@ repro: .venv/.ready  ## Run the whole pipeline; only what changed runs again
 test: lint  ## Check style and types, and run every quick test
 	pytest -q -n auto --maxprocesses 4 --dist loadfile
 
-test-slow: .venv/.ready  ## Run the tests of whole runs, clusters and real photographs
+test-slow: $(READY)  ## Run the tests of whole runs, clusters and real photographs
 	pytest -q -rs -m slow -n auto --maxprocesses 2 --dist loadfile
 
-lint: .venv/.ready  ## Check style and types
+lint: $(READY)  ## Check style and types
 	ruff format --check -q .
 	ruff check -q .
 	mypy
 
-benchmarks: .venv/.ready  ## Measure speed; writes benchmarks/results.json
+benchmarks: $(READY)  ## Measure speed; writes benchmarks/results.json
 	python -m benchmarks.run
 
-lock: .venv/.ready  ## Pin the newest versions that pyproject.toml allows
+lock: $(READY)  ## Pin the newest versions that pyproject.toml allows
 	uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header --no-annotate --extra dev pyproject.toml -o requirements.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header --no-annotate --extra dev --extra gpu \
 	  -c requirements.lock pyproject.toml -o requirements-gpu.lock
 
-audit: .venv/.ready  ## Look the locked packages' known vulnerabilities up; needs the network
+audit: $(READY)  ## Look the locked packages' known vulnerabilities up; needs the network
 	uv tool run pip-audit --strict --disable-pip --require-hashes --progress-spinner off \
 	  -r requirements.lock
 	uv tool run pip-audit --strict --disable-pip --require-hashes --progress-spinner off \
@@ -48,7 +49,8 @@ audit: .venv/.ready  ## Look the locked packages' known vulnerabilities up; need
 clean-cache:  ## Remove features and training states that were kept for later runs
 	rm -rf .cache
 
-.venv/.ready: $(LOCK) pyproject.toml
+# With extras, an environment has all that it has without them as well: both are marked.
+$(READY): $(LOCK) pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
 	  { echo "error: expected Python 3.11 to 3.13. Received: $$($(PYTHON) --version). \
 	Name another one: make PYTHON=python3.12"; exit 2; }
@@ -56,4 +58,4 @@ clean-cache:  ## Remove features and training states that were kept for later ru
 	.venv/bin/python -m pip install -q --disable-pip-version-check uv==$(UV)
 	.venv/bin/uv pip install -q --compile-bytecode --require-hashes -r $(LOCK)
 	.venv/bin/uv pip install -q --no-deps -e .
-	@touch $@
+	@touch .venv/.ready $@

@@ -92,15 +92,19 @@ def packages() -> Finding:
 
 def gpu() -> Finding:
     """Is there a GPU, and does TensorFlow use it?"""
-    cards = _output(["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]).splitlines()
+    told = _output(["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"])
+    cards = (told or "").splitlines()
     seen = _output(
         [
             sys.executable,
             "-c",
             "import tensorflow as tf; print(len(tf.config.list_physical_devices('GPU')))",
         ]
-    ).strip()
-    if not seen:
+    )
+    if seen is None:
+        advice = "an import may take long the first time. Ask again"
+        return Finding("GPU", "note", f"TensorFlow does not start within {SECONDS} s", advice)
+    if not seen.strip():
         advice = "its start fails. To see why: python -c 'import tensorflow'"
         return Finding("GPU", "problem", "TensorFlow cannot be imported", advice)
     if int(seen):
@@ -155,9 +159,9 @@ def memory() -> Finding:
 
 def git(root: Path) -> Finding:
     """Is there a commit? DVC compares commits, and DVCLive asks for one."""
-    commit = _output(["git", "-C", str(root), "rev-parse", "--short", "HEAD"]).strip()
+    commit = _output(["git", "-C", str(root), "rev-parse", "--short", "HEAD"])
     if commit:
-        return Finding("Git", "ok", f"at commit {commit}")
+        return Finding("Git", "ok", f"at commit {commit.strip()}")
     advice = "`train` and all comparisons need one: git init && git add -A && git commit -m Begin"
     return Finding("Git", "problem", "no repository with a commit", advice)
 
@@ -171,6 +175,9 @@ def dvc(root: Path) -> Finding:
         advice = "DVC was killed while it wrote. To put it right: python -m stages.mend"
         return Finding("DVC", "problem", f"half-written: {', '.join(half)}", advice)
     told = _output([sys.executable, "-m", "dvc", "status", "--json"], root)
+    if told is None:
+        advice = "DVC reads a data set whole the first time. To wait for it: dvc status"
+        return Finding("DVC", "note", f"no answer within {SECONDS} s", advice)
     try:
         changed = list(json.loads(told))  # in the order of the graph
     except ValueError:
@@ -245,7 +252,8 @@ def _version(package: str) -> str | None:
 
 def _keras_files() -> list[Path]:
     home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
-    return sorted((home / "models").glob("*notop*.h5"))
+    found = (home / "models").glob("*.h5")
+    return sorted(path for path in found if "notop" in _plain(path.name))
 
 
 def _plain(name: str) -> str:
@@ -253,12 +261,14 @@ def _plain(name: str) -> str:
     return name.lower().replace("_", "").replace("-", "")
 
 
-def _output(command: Sequence[str], folder: Path | None = None) -> str:
-    """Run a program; return what it prints, or "" where it is absent, fails or is too slow."""
+def _output(command: Sequence[str], folder: Path | None = None) -> str | None:
+    """Run a program; return what it prints: "" where it is absent or fails, None if too slow."""
     try:
         done = subprocess.run(
             command, cwd=folder, capture_output=True, text=True, timeout=SECONDS, check=False
         )
-    except (OSError, subprocess.TimeoutExpired):
+    except subprocess.TimeoutExpired:
+        return None
+    except OSError:
         return ""
     return "" if done.returncode else done.stdout or done.stderr

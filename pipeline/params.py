@@ -5,6 +5,7 @@ params.yaml, so that DVC sees every one of them. Only the loader is here, and it
 changes, as every stage depends on it.
 """
 
+import difflib
 import reprlib
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pipeline.errors import InputError
 
 MOST_PROBLEMS = 20  # told at once
+ALIKE = 0.8  # from which a section looks like a misspelt one; no two of ours come to more than 0.75
 MOST_TOLD = 500  # characters of what YAML says, or of a value
 # PyYAML's own constructors raise all of these for values that they did not expect.
 _NO_YAML = (
@@ -45,16 +47,30 @@ def load(cls: type[SettingsClass], section: str, path: Path) -> SettingsClass:
     """Read `section` of the YAML file at `path` as an instance of `cls`.
 
     Raises:
-        InputError: the file is absent or not YAML, the section is absent, or a setting is
-            missing, unknown, of the wrong type or out of range.
+        InputError: the file is absent or not YAML, the section is absent or seems to be misspelt,
+            or a setting is missing, unknown, misplaced, of the wrong type or out of range.
     """
     sections = _read_yaml(path)
+    _look_beside(sections, section, path)
     if not isinstance(sections, dict) or not isinstance(sections.get(section), dict):
         raise InputError(f"{path}: expected a section {section!r} of settings. Received: none")
     try:
         return cls.model_validate(sections[section])
     except ValidationError as error:
         raise InputError(f"{path}: {_one_line(error, section, cls)}") from error
+
+
+def _look_beside(sections: Any, section: str, path: Path) -> None:
+    """Refuse what was meant as a setting of the section, and would be passed over."""
+    for key in map(str, sections if isinstance(sections, dict) else ()):
+        group, dot, setting = key.partition(".")
+        if dot and group == section:
+            raise InputError(
+                f"{path}: {key} is not read, as settings stand below their section. Write"
+                f" `{setting}:` into the section `{group}:`"
+            )
+        if key != section and difflib.SequenceMatcher(None, key, section).ratio() >= ALIKE:
+            raise InputError(f"{path}: {key!r} is no section. Did you mean {section!r}?")
 
 
 def _read_yaml(path: Path) -> Any:

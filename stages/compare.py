@@ -15,6 +15,7 @@ from pipeline.files import write_text
 from stages.command import run
 
 HERE = Path()
+PAGE = Path("compare.html")
 
 
 def compare(
@@ -24,7 +25,9 @@ def compare(
     rev_b: Annotated[
         str, typer.Argument(help="The later run; `workspace` is the files as they are.")
     ] = WORK_TREE,
-    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("compare.html"),
+    out: Annotated[
+        Path | None, typer.Option(help="The page to write.  [default: compare.html]")
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON, and write no page unless --out is given.")
     ] = False,
@@ -51,12 +54,16 @@ def compare(
     found = compare_runs(a, b, examples, rounds, seed)
     if as_json:
         typer.echo(json.dumps(as_data(found), indent=2, ensure_ascii=False, sort_keys=True))
-        return
-    typer.echo(as_text(found), nl=False)
+        if out is None:
+            return
+    else:
+        typer.echo(as_text(found), nl=False)
+    page = out or PAGE
     shown = [one.image_id for one in (*found.gained, *found.lost)]
     pictures = read_at_hand(shown, images, raw or _folder(b), side)
-    write_text(out, as_page(found, pictures))
-    typer.echo(f"\nWith the pictures: {out}")
+    write_text(page, as_page(found, pictures))
+    if not as_json:
+        typer.echo(f"\nWith the pictures: {page}")
 
 
 def _folder(later: Run) -> Path:

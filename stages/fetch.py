@@ -32,8 +32,7 @@ def fetch(
     folder = Path(builder.data_dir)
     splits = open_builder(folder).info.splits
     sizes = ", ".join(f"{split} {splits[split].num_examples:,}" for split in splits)
-    typer.echo(f"{name}: {sizes} pictures. In params.yaml:")
-    typer.echo(f"ingest.folder: {folder}")
+    typer.echo(f"{name}: {sizes} pictures. For params.yaml:\n\ningest:\n  folder: {folder}")
 
 
 def _find(name: str, out: Path) -> Any:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pipeline.comparison.predictions import lines_of
 from pipeline.datasets.ingest import IngestSettings
 from pipeline.errors import InputError
 from pipeline.files import written_whole
@@ -34,7 +35,7 @@ def gallery(
     """Draw pictures spread evenly over the split, with their captions and one reference each."""
     if not predictions.is_file():
         raise InputError(f"{predictions}: no such file. Run the pipeline first: dvc repro")
-    rows = [json.loads(line) for line in predictions.read_text(encoding="utf-8").splitlines()]
+    rows = [json.loads(line) for line in lines_of(predictions.read_text(encoding="utf-8"))]
     chosen = rows[:: max(1, len(rows) // count)][:count]
     folder = raw or Path(load(IngestSettings, "ingest", params).folder)
     pictures = {row["image_id"]: Picture.of(row) for row in read_table(images, IMAGES).to_pylist()}

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pipeline.comparison.predictions import lines_of
 from pipeline.errors import InputError
 from pipeline.reporting.labels import LABELS, label
 from stages.command import run
@@ -35,12 +36,13 @@ def summary(
             typer.echo(f"  {told:<34}{_number(metrics[name]):>8}")
     for name, reason in metrics["missing"].items():
         typer.echo(f"  {label(name):<34} missing: {reason}")
-    lines = (evaluated / "predictions.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = lines_of((evaluated / "predictions.jsonl").read_text(encoding="utf-8"))
     for line in lines[:: max(1, len(lines) // examples)][:examples]:
         _show(json.loads(line))
     typer.echo(
-        "\nNext: caption a picture with `caption PICTURE`, change params.yaml and run "
-        "`dvc repro`,\nthen compare with `dvc metrics diff` and `python -m stages.compare`."
+        "\nNext, after `. .venv/bin/activate`: caption a picture with `caption PICTURE`, change "
+        "params.yaml and run\n`dvc repro`, then compare with `dvc metrics diff` and "
+        "`python -m stages.compare`."
     )
 
 

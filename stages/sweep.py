@@ -19,6 +19,12 @@ from pipeline.tables import CAPTIONS, IMAGES, read_table
 from stages.command import run
 
 SPLIT = "val"
+TRIED = {  # settings of `evaluate`, and those of `sweep` that say which values are tried
+    "beam_width": "beam_widths",
+    "length_penalty": "length_penalties",
+    "guide": "guides",
+    "consensus": "consensus",
+}
 
 
 def sweep(
@@ -39,7 +45,7 @@ def sweep(
     write_json(
         out / "best.json", {**first, "metric": settings.metric, "tokenisation": tokenisation}
     )
-    _tell(rows, first, settings.metric)
+    _tell(rows, first, settings)
 
 
 def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -50,20 +56,25 @@ def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
     return text.getvalue()
 
 
-def _tell(rows: Sequence[Mapping[str, Any]], best: Mapping[str, Any], metric: str) -> None:
-    """Print the scores as a table, and the best settings as lines for params.yaml."""
+def _tell(
+    rows: Sequence[Mapping[str, Any]], best: Mapping[str, Any], settings: SweepSettings
+) -> None:
+    """Print the scores as a table, and of what was tried the best as lines for params.yaml."""
     titles = [f"{'beam_width':>10} {'length_penalty':>14} {'guide':>6} {'consensus':>9}"]
     typer.echo(" ".join([*titles, *(f"{score:>10}" for score in SCORES)]))
     for row in rows:
         scores = " ".join(f"{row[name]:10.4f}" for name in SCORES)
-        mark = "  <- best " + metric if row is best else ""
+        mark = "  <- best " + settings.metric if row is best else ""
         tried = f"{row['beam_width']:>10} {row['length_penalty']:>14g} {row['guide']:>6g}"
         typer.echo(f"{tried} {row['consensus']:>9g} {scores}{mark}")
-    typer.echo(
-        f"\nThe best on the validation split, for params.yaml:\n\nevaluate:\n"
-        f"  beam_width: {best['beam_width']}\n  length_penalty: {best['length_penalty']}\n"
-        f"  guide: {best['guide']}\n  consensus: {best['consensus']}"
-    )
+    choices = {name: set(getattr(settings, TRIED[name])) for name in TRIED}
+    varied = [f"  {name}: {best[name]}" for name, values in choices.items() if len(values) > 1]
+    if varied:
+        typer.echo("\nThe best on the validation split, for params.yaml:\n\nevaluate:")
+        typer.echo("\n".join(varied))
+    for name, values in choices.items():
+        if len(values) == 1:
+            typer.echo(f"# {name} was {best[name]} in all of them: sweep.{TRIED[name]}")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, Self
 
+import keras
 import numpy as np
 import pyarrow as pa
 import typer
@@ -38,7 +39,14 @@ from stages.command import run
 
 log = logging.getLogger(__name__)
 
-CODE = Path(training.__file__).parent
+CODE = Path(training.__file__).parents[2]
+# What decides on the result of a training, beside its inputs: modules, and folders of them.
+DECIDING = (
+    "pipeline/captioner",
+    "pipeline/text",
+    *("pipeline/evaluation/cider.py", "pipeline/evaluation/tokens.py"),
+    *("pipeline/backend.py", "pipeline/images/shards.py", "stages/train.py"),
+)
 KEPT = 3  # finished trainings whose checkpoints stay, for self-critical training to begin from
 
 
@@ -245,14 +253,24 @@ def _split(
 
 
 def _key(inputs: list[Path], settings: str) -> str:
-    """Name a training by everything that decides on its result, its own code included.
+    """Name a training by everything that decides on its result, its code and Keras's included.
 
-    Finished trainings are kept: a corrected one must not end as the one before it did.
+    Finished trainings are kept: a corrected one must not end as the one before it did, nor one
+    under JAX as the one under TensorFlow.
     """
     digest = hashlib.sha256(settings.encode())
-    for path in [*inputs, *sorted(CODE.rglob("*.py"))]:
+    digest.update(f"{keras.__version__} {keras.backend.backend()}".encode())
+    for path in [*inputs, *_code()]:
         digest.update(sha256_of(path).encode())
     return digest.hexdigest()[:16]
+
+
+def _code() -> list[Path]:
+    """List the modules that decide on a training's result."""
+    named = [CODE / name for name in DECIDING]
+    return [
+        path for one in named for path in (sorted(one.rglob("*.py")) if one.is_dir() else [one])
+    ]
 
 
 if __name__ == "__main__":

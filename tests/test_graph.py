@@ -4,6 +4,7 @@ import ast
 import csv
 import importlib
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -83,6 +84,13 @@ def flat(section: dict, prefix: str) -> Iterator[str]:
 def test_deps_are_the_modules_that_the_stage_imports(stage):
     listed = {dep for dep in GRAPH[stage]["deps"] if dep.endswith(".py")}
     assert listed == modules_of(ROOT / "stages" / f"{stage}.py")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_folders_are_one_word_of_the_shell(stage):
+    # DVC puts them into the command as they are, and a folder may be called "my pictures (1)".
+    named = re.findall(r".\$\{.*?\}.", GRAPH[stage]["cmd"])
+    assert all(one[0] == one[-1] == '"' for one in named)
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -1,6 +1,7 @@
 """What is committed: every dependency with its hash, and no secret, host or path of a machine."""
 
 import re
+import shutil
 import subprocess
 import tomllib
 from importlib import metadata
@@ -141,3 +142,26 @@ def test_licences_are_those_that_the_packages_tell():
         told = licences.licence(name)
         assert told != "unknown", name
         assert told in (listed[name], licences.ELSEWHERE), name
+
+
+@pytest.mark.parametrize(
+    ("had", "extras", "installs"),
+    [
+        ((), "", "requirements.lock"),
+        ((".ready",), "", None),
+        ((".ready",), "gpu", "requirements-gpu.lock"),
+        ((".ready", ".ready-gpu"), "gpu", None),
+        ((".ready", ".ready-gpu"), "", None),
+    ],
+)
+def test_make_installs_what_the_environment_lacks(tmp_path, had, extras, installs):
+    for name in ("Makefile", "pyproject.toml", *LOCKS):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / ".venv").mkdir()
+    for name in had:
+        (tmp_path / ".venv" / name).touch()
+    command = ["make", "-n", "repro", *([f"EXTRAS={extras}"] if extras else [])]
+    told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert re.findall(r"--require-hashes -r (\S+)", told) == [installs] * bool(installs)
+    if installs:  # with extras it has all that it has without them
+        assert f"touch .venv/.ready .venv/.ready{extras and '-'}{extras}\n" in told

@@ -81,6 +81,15 @@ def test_ten_pictures_more_are_the_only_ones_encoded(copy):
     assert "10 encoded now" in told
 
 
+def test_a_data_set_s_folder_may_be_called_as_folders_are(copy):
+    folder = "data/raw/Anna's pictures (1)"
+    shutil.copytree(copy.root / RAW, copy.root / folder)
+    before = copy.set("ingest", folder=folder)
+    told = copy.run(sys.executable, "-m", "dvc", "repro", "explore")
+    copy.set("ingest", **before)
+    assert "Running stage 'explore'" in told
+
+
 def test_metrics_of_two_commits_can_be_compared(copy):
     copy.run("git", "add", "-A")
     copy.run(*COMMIT, "-am", "one")

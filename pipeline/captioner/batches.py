@@ -146,7 +146,10 @@ class Batches:
         return int((self.lengths[self.order[index]] - 1).sum())
 
     def _draw(self, epoch: int) -> list[np.ndarray]:
-        """Shuffle, sort by length (ties stay shuffled), cut, and shuffle the batches."""
+        """Shuffle, sort by length (ties stay shuffled), cut, and shuffle the batches.
+
+        What is left over, the shorter last batch, is of the longest captions.
+        """
         rng = np.random.default_rng([self.seed, epoch])
         rows = rng.permutation(len(self.captions))
         rows = rows[np.argsort(self.lengths[rows], kind="stable")]

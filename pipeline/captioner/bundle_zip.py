@@ -37,12 +37,20 @@ def pack(folder: Path, path: Path) -> None:
     """Write the bundle in `folder` as the zip `path`.
 
     Raises:
-        InputError: the folder is no bundle, or a file of it is missing or damaged.
+        InputError: the folder is no bundle, a file of it is missing or damaged, or all together
+            are larger than `opened` takes.
     """
     description = folder / DESCRIPTION
     if not description.is_file():
         raise InputError(f"{description}: no such file, so this is no bundle. Train one first")
     hashes = _hashes(description.read_bytes(), folder)
+    files = [folder / name for name in (DESCRIPTION, *hashes)]
+    total = sum(file.stat().st_size for file in files if file.is_file())
+    if total > MOST_BYTES:
+        raise InputError(
+            f"{folder}: expected at most {MOST_BYTES} bytes for a zip. Received: {total}. Copy the "
+            "folder instead, or lower train.consensus.pictures or the number of train.seeds"
+        )
     with written_whole(path) as temporary, zipfile.ZipFile(temporary, "w") as file:
         for name in sorted([DESCRIPTION, *hashes]):
             source = folder / name

@@ -20,7 +20,8 @@ from pipeline.captioner.search.settings import SearchSettings as SearchSettings
 from pipeline.errors import InputError
 from pipeline.text.vocabulary import Vocabulary
 
-PICTURES_AT_ONCE = 256  # searched together; bounds the memory and fills the cores
+PICTURES_AT_ONCE = 256  # searched together; fills the cores
+CAPTIONS_AT_ONCE = 20 * PICTURES_AT_ONCE  # of wider searches fewer pictures; bounds the memory
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ class Captioner:
         self.check_consensus(max(settings.consensus, settings.guide))
         searched = self._search(settings)
         found = []
-        for values, count in _batches(features):
+        for values, count in _batches(features, _at_once(settings)):
             parts = searched.batch(values, self._worth(values, settings.guide))
             found += [
                 self._read(*one) for one in zip(*(part[:count] for part in parts), strict=True)
@@ -229,12 +230,17 @@ def _ordered(captions: list[Caption], expected: np.ndarray, weight: float) -> li
     return sorted(scored, key=lambda caption: -caption.score)
 
 
-def _batches(features: PictureFeatures) -> Iterator[tuple[np.ndarray, int]]:
+def _at_once(settings: SearchSettings) -> int:
+    """How many pictures are searched together."""
+    return max(1, min(PICTURES_AT_ONCE, CAPTIONS_AT_ONCE // settings.captions_kept))
+
+
+def _batches(features: PictureFeatures, at_once: int) -> Iterator[tuple[np.ndarray, int]]:
     """Cut into batches for one search each, and tell how many pictures of a batch count.
 
     The last one is filled up with its first picture: for one shape, the search is compiled once.
     """
-    size = min(PICTURES_AT_ONCE, len(features))
+    size = min(at_once, len(features))
     for first in range(0, len(features), max(1, size)):
         values = np.asarray(features[first : first + size], "float32")
         count = len(values)

@@ -58,6 +58,11 @@ class ConsensusSettings(Settings):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        if self.pictures == 1:
+            raise ValueError(
+                "expected pictures: 0, for no consensus, or 2 and more. Received: 1, which tells "
+                "of no other picture"
+            )
         if self.kernel == "gaussian" and self.pictures > alike.MOST:
             raise ValueError(
                 f"expected at most {alike.MOST} pictures for kernel gaussian, which takes memory "

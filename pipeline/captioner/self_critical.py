@@ -31,7 +31,7 @@ Letters: `b` pictures, `k` samples a picture, `t` words, `v` vocabulary.
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -46,7 +46,9 @@ from pipeline.captioner.captioner import Captioner
 from pipeline.captioner.checkpoint import Checkpoint, History, take_finished
 from pipeline.captioner.decoders.base import Decoder, State, Tensor
 from pipeline.captioner.reward import Reward
-from pipeline.captioner.tracing import words_at_once
+from pipeline.captioner.search.settings import MOST_WORDS
+from pipeline.captioner.tracing import trace_with, words_at_once
+from pipeline.captioner.training import finite
 from pipeline.captioner.validation import Validation
 from pipeline.errors import InputError
 from pipeline.params import Settings
@@ -69,7 +71,9 @@ class SelfCriticalSettings(Settings):
     pictures: int = Field(ge=1)  # a step
     learning_rate: float = Field(gt=0)  # Adam; halved when validation falls below the start
     clip_norm: float = Field(gt=0)  # bound on the norm of all gradients together
-    max_words: int = Field(ge=1)  # bound on sampled captions, and on those of the validation
+    max_words: int = Field(
+        ge=1, le=MOST_WORDS
+    )  # bound on sampled captions, and on those of the validation
 
 
 OnEpoch = Callable[[dict[str, float]], None]
@@ -103,7 +107,8 @@ def fit_self_critical(
         The epochs; the first is epoch 0, the decoder as it came, without `reward`.
 
     Raises:
-        InputError: the decoder computes in float16, whose gradients would have to be scaled.
+        InputError: the decoder computes in float16, whose gradients would have to be scaled, or the
+            loss is no number any more.
     """
     if captioner.decoder.compute_dtype == "float16":
         raise InputError(
@@ -171,8 +176,9 @@ class Sampled(NamedTuple):
     """Captions of `b` pictures.
 
     Attributes:
-        tokens: samples, int32 (b, k, t): ids up to END, padded after it; one that was cut has no
-            END.
+        tokens: samples, int32 (b, k, t): ids up to END, padded after it; one that was cut has t
+            words and no END. The last of them is beyond the bound, and part of what was drawn: that
+            it is no END is what the gradient has to know.
         greedy: the greedy caption of each picture, int32 (b, 1, t); none where not asked for.
     """
 
@@ -190,7 +196,8 @@ class Sampler(keras.Model):
     Args:
         decoder: with its weights.
         samples: captions a picture, k.
-        max_words: bound on a caption's words; one that goes on after as many is cut.
+        max_words: bound on a caption's words; one that goes on after as many is cut there, after
+            the word that it goes on with.
         greedy: whether to find the greedy caption too, in the same loop.
     """
 
@@ -327,10 +334,11 @@ class Policy(keras.Model):
 
 
 class Step(NamedTuple):
-    """What a step tells: `rewards` (b, k), and `cut`, samples without an end."""
+    """What a step tells: `rewards` (b, k), `cut`, samples without an end, and its loss."""
 
     rewards: np.ndarray
     cut: int
+    loss: float
 
 
 class Trainer:
@@ -361,17 +369,20 @@ class Trainer:
         # XLA would compile anew for every combination of lengths.
         self.groups, self.multiple = (1 if jit() else GROUPS), words_at_once()
         self.policy.optimizer.build(self.policy.trainable_variables)
+        self._trace(tuple(train.features.shape[1:]))
 
     def run_epoch(self, epoch: int, progress: Progress) -> dict[str, float]:
         """Caption every training picture once, and learn from it."""
-        total, cut, captions = 0.0, 0, 0
+        total, loss, cut, captions = 0.0, 0.0, 0, 0
         for number, rows in enumerate(self._order(epoch)):
             rng = np.random.default_rng([self.seed, epoch, number])
             step = self.step(rows, rng)
             total += float(step.rewards.sum())
+            loss += step.loss
             cut += step.cut
             captions += step.rewards.size
             progress.advance(len(rows), f"reward {total / captions:.3f}")
+        finite(loss, "train.self_critical", epoch - 1)
         return {"reward": total / captions, "cut_share": cut / captions}
 
     def step(self, rows: np.ndarray, rng: np.random.Generator) -> Step:
@@ -385,11 +396,11 @@ class Trainer:
         sampled = self.sampler.sample(features, rng)
         rewards = self.reward(rows, sampled.tokens)
         greedy = None if sampled.greedy is None else self.reward(rows, sampled.greedy)[:, 0]
-        self.learn(features, sampled.tokens, advantage(rewards, greedy))
-        return Step(rewards, int((sampled.tokens != END).all(axis=-1).sum()))
+        loss = self.learn(features, sampled.tokens, advantage(rewards, greedy))
+        return Step(rewards, int((sampled.tokens != END).all(axis=-1).sum()), loss)
 
-    def learn(self, features: np.ndarray, tokens: np.ndarray, advantages: np.ndarray) -> None:
-        """Take one step of gradient ascent.
+    def learn(self, features: np.ndarray, tokens: np.ndarray, advantages: np.ndarray) -> float:
+        """Take one step of gradient ascent; return its loss, see `surrogate`.
 
         Args:
             features: of the pictures, float32 (b, ...).
@@ -397,10 +408,7 @@ class Trainer:
             advantages: of each, (b, k).
         """
         groups = surrogate(tokens, advantages, self.groups, self.multiple)
-        inputs = tuple((group.pictures, group.inputs) for group in groups)
-        targets = tuple(group.targets for group in groups)
-        weights = tuple(group.weights for group in groups)
-        self.policy.train_on_batch((features, inputs), targets, weights)
+        return float(self.policy.train_on_batch(*_batch(features, groups)))
 
     def slow_down(self) -> None:
         """Halve the learning rate, and forget the gradients that led astray."""
@@ -410,6 +418,17 @@ class Trainer:
             variable.assign(ops.zeros(variable.shape, variable.dtype))
         optimizer.learning_rate = rate
         log.info("self-critical: below its start; best weights restored, learning rate %g", rate)
+
+    def _trace(self, shape: tuple[int, ...]) -> None:
+        """Compile a step for captions of any length, whichever come first: see `tracing`.
+
+        The sampler needs none, as every epoch begins with as many pictures.
+        """
+        tokens = np.full((2, self.settings.samples, 2), END, "int32")
+        groups = surrogate(tokens, np.zeros(tokens.shape[:2]), self.groups, self.multiple)
+        batch = _batch(np.zeros((2, *shape), "float32"), groups)
+        none = (0,) * len(groups)
+        trace_with(self.policy, batch, ((len(shape), tuple((0, 0) for _ in groups)), none, none))
 
     def _order(self, epoch: int) -> Iterator[np.ndarray]:
         """Cut the pictures into steps; their order depends on seed and epoch alone."""
@@ -436,6 +455,13 @@ class Group(NamedTuple):
     inputs: np.ndarray
     targets: np.ndarray
     weights: np.ndarray
+
+
+def _batch(features: np.ndarray, groups: Sequence[Group]) -> tuple[Any, Any, Any]:
+    """Put together what `Policy` takes, the targets, and the weights."""
+    inputs = tuple((group.pictures, group.inputs) for group in groups)
+    targets = tuple(group.targets for group in groups)
+    return (features, inputs), targets, tuple(group.weights for group in groups)
 
 
 def surrogate(

@@ -1,5 +1,7 @@
 """Which shapes the steps of a model are compiled for, and when."""
 
+from typing import Any
+
 import keras
 import numpy as np
 
@@ -20,15 +22,26 @@ def trace(model: keras.Model, feature_shape: tuple[int, ...]) -> None:
             optimizer's are as before afterwards; its random numbers are not.
         feature_shape: of one picture.
     """
+    tokens = np.full((2, 3), START, "int32")
+    features = np.zeros((2, *feature_shape), "float32")
+    batch = (features, tokens), tokens, np.zeros(tokens.shape, "float32")
+    trace_with(model, batch, ((len(feature_shape), 0), 0, 0))
+
+
+def trace_with(model: keras.Model, batch: tuple[Any, ...], fixed: Any) -> None:
+    """As `trace`, of any model.
+
+    Args:
+        model: compiled. Its weights and its optimizer's are as before afterwards.
+        batch: a small one.
+        fixed: for each of its arrays, how many of the last axes always have the size they have.
+    """
     if keras.backend.backend() != "tensorflow":
         return
     trains = bool(model.trainable_variables) and getattr(model.optimizer, "built", False)
     kept = [*model.variables, *(model.optimizer.variables if trains else ())]
     before = [np.array(keras.ops.convert_to_numpy(variable)) for variable in kept]  # copies
-    tokens = np.full((2, 3), START, "int32")
-    features = np.zeros((2, *feature_shape), "float32")
-    batch = (features, tokens), tokens, np.zeros(tokens.shape, "float32")
-    batches = backend.sized_anyhow(batch, ((len(feature_shape), 0), 0, 0))
+    batches = backend.sized_anyhow(batch, fixed)
     if trains:
         model.make_train_function()
         model.train_function(batches)

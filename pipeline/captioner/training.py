@@ -9,6 +9,7 @@ was killed continues, and ends with the same bytes as one that was not.
 """
 
 import logging
+import math
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -25,9 +26,11 @@ from pipeline.captioner.checkpoint import Checkpoint, History, take_finished
 from pipeline.captioner.decoders.base import Decoder, DecoderSettings
 from pipeline.captioner.objective import Objective, ObjectiveSettings, crossentropy
 from pipeline.captioner.schedule import Rate, ScheduleSettings
+from pipeline.captioner.search.settings import MOST_WORDS
 from pipeline.captioner.tracing import trace, words_at_once
 from pipeline.captioner.updates import Accumulating, UpdateSettings, adam, averaged
 from pipeline.captioner.validation import Mean, Validation
+from pipeline.errors import InputError
 from pipeline.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -40,7 +43,7 @@ class FitSettings(DecoderSettings, ObjectiveSettings, ScheduleSettings, UpdateSe
     epochs: int = Field(ge=1)  # at most
     patience: int = Field(ge=1)  # epochs without a better validation CIDEr-D before it stops
     batch_size: int = Field(ge=1)  # captions a step
-    max_words: int = Field(ge=1)  # bound on the captions decoded for validation
+    max_words: int = Field(ge=1, le=MOST_WORDS)  # bound on the captions decoded for validation
 
 
 class TrainSettings(FitSettings):
@@ -72,7 +75,7 @@ def fit(
         on_epoch: told each epoch's metrics, those of epochs done before a restart included.
 
     Raises:
-        InputError: a setting does not fit the decoder.
+        InputError: a setting does not fit the decoder, or the loss is no number any more.
     """
     decoder = captioner.decoder
     finished = take_finished(decoder, checkpoint, settings.epochs, settings.patience)
@@ -97,7 +100,7 @@ def fit(
         for epoch in range(len(history.epochs), settings.epochs):
             if history.is_over(settings.epochs, settings.patience):
                 break
-            loss = trainer.run_epoch(history, progress)
+            loss = finite(trainer.run_epoch(history, progress), "train", epoch)
             with averaged(decoder, trainer.optimizer, settings.ema):
                 metrics = {"loss": loss, **validation.metrics()}
                 is_best = history.add(metrics)
@@ -113,6 +116,26 @@ def fit(
             )
     state.take_best()
     return history
+
+
+def finite(loss: float, section: str, epoch: int) -> float:
+    """Return the loss of an epoch, unless it is none, after which nothing can be learnt.
+
+    Args:
+        loss: of all its steps.
+        section: of params.yaml, that has the settings of the steps.
+        epoch: from 0.
+
+    Raises:
+        InputError: it is infinite or not a number.
+    """
+    if math.isfinite(loss):
+        return loss
+    raise InputError(
+        f"{section}: expected a loss of epoch {epoch + 1} that is a number. Received: {loss}. The "
+        f"steps were too large: lower {section}.learning_rate or {section}.clip_norm, or set "
+        "train.precision: float32"
+    )
 
 
 class Trainer:

@@ -28,6 +28,15 @@ class Prediction:
     scores: Mapping[str, float]  # of the picture, by metric; none without references
 
 
+def lines_of(text: str) -> list[str]:
+    """Take the lines of a predictions.jsonl apart.
+
+    They end with a line feed alone: `str.splitlines` would cut at characters, such as U+2028, that
+    are part of a caption.
+    """
+    return text.removesuffix("\n").split("\n") if text else []
+
+
 def parse_predictions(text: str, where: str) -> list[Prediction]:
     """Parse the lines of a predictions.jsonl.
 
@@ -39,7 +48,7 @@ def parse_predictions(text: str, where: str) -> list[Prediction]:
         InputError: no lines, a line that is no prediction, or a picture that comes twice.
     """
     predictions: dict[str, Prediction] = {}
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(lines_of(text), start=1):
         one = _prediction(line, f"{where}:{number}")
         if one.image_id in predictions:
             raise InputError(

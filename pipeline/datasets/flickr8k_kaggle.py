@@ -13,6 +13,7 @@ Source: Hodosh, Young and Hockenmaier, JAIR 2013. Its quirks, and what becomes o
     no numbers of captions      counted in order of appearance: `<image_id>#0` and on
 """
 
+import re
 from pathlib import Path
 
 from pipeline.datasets.layout import Layout, Listing
@@ -28,12 +29,16 @@ from pipeline.datasets.text_layout import (
 )
 
 NAME = "captions.txt"
+NUMBERED = re.compile(r"[^,]*,\s*[0-9]+\s*,")
 
 
 def recognises(raw: Path) -> bool:
-    """Tell whether captions.txt begins with `image,caption`, or a picture's name and a comma."""
+    """Tell whether captions.txt begins with `image,caption`, or a picture's name and a comma.
+
+    A number and a second comma after it are Flickr30k's (`flickr30k_kaggle.py`).
+    """
     line = first_line(raw / NAME)
-    return is_header(line) or begins_with_picture(line, ",")
+    return is_header(line) or (begins_with_picture(line, ",") and not NUMBERED.match(line))
 
 
 def read(raw: Path) -> Listing:
@@ -49,7 +54,7 @@ def read(raw: Path) -> Listing:
 def parse(line: str) -> NamedCaption | None:
     """Split a line: `a.jpg,"A dog , running"` -> a.jpg, `A dog , running`; None where broken."""
     written, comma, rest = line.partition(",")
-    name, text = _unquoted(written), _unquoted(rest)
+    name, text = unquoted(written), unquoted(rest)
     if not comma or not name:
         return None
     if text is None:
@@ -60,10 +65,10 @@ def parse(line: str) -> NamedCaption | None:
 def is_header(line: str) -> bool:
     """Tell whether a line is the names of two columns, such as `image,caption`."""
     picture, _, caption = line.lower().partition(",")
-    return _unquoted(picture) in PICTURE_COLUMNS and _unquoted(caption) in CAPTION_COLUMNS
+    return unquoted(picture) in PICTURE_COLUMNS and unquoted(caption) in CAPTION_COLUMNS
 
 
-def _unquoted(cell: str) -> str | None:
+def unquoted(cell: str) -> str | None:
     """Read a field of CSV, without blanks around it; None where a quote in it is out of place."""
     cell = cell.strip()
     if not cell.startswith('"'):

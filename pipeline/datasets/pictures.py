@@ -14,7 +14,9 @@ PICTURE_SUFFIXES = (
     *(".tif", ".tiff", ".pgm", ".ppm", ".pbm"),
 )
 # Column names under which tables give a picture; the first that is there is taken.
-PICTURE_COLUMNS = ("path", "file_name", "filename", "file", "image", "picture", "image_id")
+PICTURE_COLUMNS = (
+    *("path", "file_name", "filename", "file", "image", "image_name", "picture", "image_id"),
+)
 SPLIT_NAMES = {name: name for name in SPLITS} | {
     "training": "train",
     "valid": "val",

@@ -88,7 +88,8 @@ def difference(
 
         p = min(1, 2 * (1 + min(#{delta <= 0}, #{delta >= 0})) / (1 + rounds))
 
-    so that it is below 1 - level where the interval leaves out 0, and never 0. It is the chance of
+    so that it is never 0, and below 1 - level where the interval leaves out 0, but for the rounding
+    of both: a resample more or less on the other side. It is the chance of
     so large a difference had the pictures been others, and both scores been the same over all
     pictures there could be. It says nothing of the spread between the seeds of a training.
 

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ from pipeline.captioner.captioner import PICTURES_AT_ONCE, Caption, Captioner, S
 from pipeline.errors import InputError
 from pipeline.images.shards import ShardReader, open_shards
 
-# Features in memory at once: whole batches of the search, so that its batches are those of one
-# call for all pictures, and what it finds the same to the last bit.
+# Features in memory at once, or a little more: whole batches of the search, so that its batches are
+# those of one call for all pictures, and what it finds the same to the last bit.
 BLOCK = 4 * PICTURES_AT_ONCE
 
 Candidates = list[Caption]  # of one picture, best first; at least one
@@ -116,7 +117,9 @@ class Searcher:
 
     def _blocks(self, ids: Sequence[str]) -> Iterator[tuple[Sequence[str], np.ndarray]]:
         """Read features of pictures, some at a time."""
-        for start in range(0, len(ids), BLOCK):
-            block = ids[start : start + BLOCK]
+        # What is left at the end and fills no batch goes with the block before it.
+        starts = [0, *range(BLOCK, len(ids) - PICTURES_AT_ONCE + 1, BLOCK)]
+        for start, end in pairwise([*starts, len(ids)]):
+            block = ids[start:end]
             rows = np.array([self._row_of[image_id] for image_id in block], "int64")
             yield block, self._reader.rows(rows)

@@ -17,7 +17,8 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
 
-from pipeline.captioner.captioner import SearchSettings
+from pipeline.captioner.captioner import Captioner, SearchSettings
+from pipeline.captioner.search.settings import MOST_WORDS
 from pipeline.errors import InputError
 from pipeline.evaluation.bleu import corpus_bleu, count
 from pipeline.evaluation.cider import CiderD
@@ -52,7 +53,8 @@ class SweepSettings(Settings):
     length_penalties: list[Annotated[float, Field(ge=0, le=5)]] = Field(min_length=1)
     guides: list[Annotated[float, Field(ge=0, le=1000)]] = Field(min_length=1)
     consensus: list[Annotated[float, Field(ge=0, le=1000)]] = Field(min_length=1)
-    max_words: int = Field(ge=1, le=200)  # bound on a caption's words
+    max_words: int = Field(ge=1, le=MOST_WORDS)  # bound on a caption's words
+    ensemble: bool  # of several seeds, all together, as evaluate.ensemble; else the best of them
     # What the best is best at.
     metric: Literal["bleu_1", "bleu_4", "rouge_l", "cider_d", "mean_score"]
 
@@ -72,9 +74,10 @@ def try_all(searcher: Searcher, split: Split, settings: SweepSettings) -> tuple[
     grid = _grid(settings)
     weights = sorted(set(settings.consensus))
     searcher.captioner.check_consensus(max(*weights, *settings.guides))
+    captioner = searcher.captioner if settings.ensemble else searcher.members[0]
     found: dict[Trial, Mapping[str, Candidates]] = {}
     for tried in dict.fromkeys(_searched(tried) for tried in grid):
-        captions = _search(searcher, captioned, tried, settings.max_words)
+        captions = _search(searcher, captioner, captioned, tried, settings.max_words)
         ordered = searcher.by_consensus(captions, weights)
         found |= {(tried, one): group for one, group in zip(weights, ordered, strict=True)}
     scores, tokenisation = _score(found, captioned)
@@ -111,11 +114,12 @@ def _captioned(split: Split) -> Split:
 
 
 def _search(
-    searcher: Searcher, split: Split, tried: Tried, max_words: int
+    searcher: Searcher, captioner: Captioner, split: Split, tried: Tried, max_words: int
 ) -> Mapping[str, Candidates]:
     width, penalty, guide = tried
     settings = SearchSettings.plain(beam_width=width, length_penalty=penalty, max_words=max_words)
-    found = searcher.caption(split.ids, settings.model_copy(update={"guide": guide}))
+    guided = settings.model_copy(update={"guide": guide})
+    found = searcher.caption(split.ids, guided, captioner)
     told = f"beam width {width}, length penalty {penalty:g}, guide {guide:g}"
     log.info("sweep: %s: %d pictures", told, len(found))
     return found

@@ -31,8 +31,7 @@ def make_ready(uploads: Path) -> None:
     """
     if importlib.util.find_spec("gradio") is None:
         raise InputError(
-            "serve: expected Gradio, which is not installed. Install it: "
-            'pip install "caption-pipeline[serve]"'
+            'serve: expected Gradio, which is not installed. Install it: pip install -e ".[serve]"'
         )
     os.environ.update(SILENT)
     os.environ["GRADIO_TEMP_DIR"] = str(uploads)

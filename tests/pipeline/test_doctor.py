@@ -18,7 +18,7 @@ PARAMS = {
 @pytest.fixture
 def answers(monkeypatch):
     """Programs' answers by a word of their command; those that are not named fail."""
-    known: dict[str, str] = {}
+    known: dict[str, str | None] = {}
 
     def output(command, folder=None):
         return next((told for word, told in known.items() if word in " ".join(command)), "")
@@ -63,6 +63,8 @@ def test_a_package_that_is_not_there(monkeypatch):
         ("H200\n", "0", "note", "EXTRAS=gpu"),
         ("", "0", "note", "run on the CPU"),
         ("", "", "problem", "cannot be imported"),
+        ("H200\n", None, "note", "does not start within 60 s"),
+        (None, "1", "ok", "1 used by TensorFlow"),
     ],
 )
 def test_gpu(answers, cards, seen, state, told):
@@ -99,6 +101,7 @@ def test_a_repository_needs_a_commit(tmp_path):
         ("{}", "ok", "every stage is up to date"),
         ('{"train": [], "evaluate": []}', "note", "train, evaluate"),
         ("", "problem", "cannot be read"),
+        (None, "note", "no answer within 60 s"),
     ],
 )
 def test_dvc(tmp_path, answers, told, state, words):
@@ -142,6 +145,8 @@ def test_weights_of_a_file(tmp_path):
     [
         ("ResNet50", "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"),
         ("InceptionV3", "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5"),
+        ("MobileNetV2", "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"),
+        ("EfficientNetV2B0", "efficientnetv2-b0_notop.h5"),
     ],
 )
 def test_weights_that_keras_fetched_before(tmp_path, monkeypatch, network, file):
@@ -149,6 +154,8 @@ def test_weights_that_keras_fetched_before(tmp_path, monkeypatch, network, file)
     params = {"encoder": {"network": network, "weights": "imagenet"}}
     assert doctor.weights(tmp_path, params).state == "note"
     (tmp_path / "models").mkdir()
+    (tmp_path / "models" / file.replace("no_top.", ".").replace("notop.", ".")).touch()
+    assert doctor.weights(tmp_path, params).state == "note", "it has another head"
     (tmp_path / "models" / file).touch()
     assert doctor.weights(tmp_path, params).state == "ok"
 
@@ -175,3 +182,8 @@ def test_a_program_that_is_absent_or_fails_says_nothing():
     assert doctor._output(["no-such-program"]) == ""
     assert doctor._output([sys.executable, "-c", "print(1); raise SystemExit(1)"]) == ""
     assert doctor._output([sys.executable, "-c", "print(1)"]) == "1\n"
+
+
+def test_a_program_that_is_too_slow_is_told_apart(monkeypatch):
+    monkeypatch.setattr(doctor, "SECONDS", 0.05)
+    assert doctor._output([sys.executable, "-c", "import time; time.sleep(9)"]) is None

@@ -111,3 +111,20 @@ def test_a_missing_file_is_told(tmp_path):
 def test_a_folder_is_no_file_of_settings(tmp_path):
     with pytest.raises(InputError, match="expected YAML"):
         load(Some, "some", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("beside", "expected"),
+    [
+        ("some.size: 4", "some.size is not read, as settings stand below their section."),
+        ("some.inner.rate: 1.0", "Write `inner.rate:` into the section `some:`"),
+        ("somme: {size: 4}", "'somme' is no section. Did you mean 'some'?"),
+    ],
+)
+def test_what_would_be_passed_over_is_refused(tmp_path, beside, expected):
+    assert expected in told(tmp_path, f"{GOOD}{beside}\n")
+
+
+@pytest.mark.parametrize("beside", ["other.size: 4", "3: 4", "mine: {size: 4}"])
+def test_what_others_keep_beside_is_their_own(tmp_path, beside):
+    assert load_text(tmp_path, f"{GOOD}{beside}\n").size == 3

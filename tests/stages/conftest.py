@@ -4,6 +4,7 @@ import hashlib
 import importlib
 import io
 import itertools
+import shutil
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
@@ -15,6 +16,8 @@ import pytest
 import yaml
 from PIL import Image
 
+from pipeline.captioner import bundle
+from pipeline.captioner.decoders.find import build
 from pipeline.tables import CAPTIONS, FACTS, IMAGES, write_rows
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 220)}
@@ -276,3 +279,18 @@ def one_line() -> Callable[[Result], str]:
         return line
 
     return check
+
+
+@pytest.fixture
+def of_two_seeds(trained, tmp_path):
+    """The trained bundle with a second decoder, of other weights."""
+    folder = Path(shutil.copytree(trained.data / "train" / "bundle", tmp_path / "two"))
+    [captioner] = bundle.load_members(folder)
+    first = captioner.decoder
+    second = build(first.settings, first.vocabulary_size, first.feature_shape)
+    second.set_weights([weight[::-1] for weight in first.get_weights()])
+    encoder = folder / "encoder"
+    shape, fingerprint = first.feature_shape, bundle.read_description(folder).encoder
+    both, words = tmp_path / "both", folder / "vocabulary.json"
+    bundle.save(both, [first, second], words, encoder, shape, fingerprint)
+    return both

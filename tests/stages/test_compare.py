@@ -232,6 +232,9 @@ def test_json(repository, command):
     assert cider["difference"]["low"] > 0
     assert found["settings"] == [{"name": "train.units", "a": "8", "b": "16"}]
     assert not Path("compare.html").exists()
+    both = command("compare", "reseeded", "improved", "--json", "--out", "own.html")
+    assert both.out == result.out
+    assert Path("own.html").read_text().startswith("<!")
 
 
 def test_the_same_bytes_each_time(repository, command):

@@ -11,7 +11,6 @@ import pytest
 
 from pipeline.captioner import bundle as bundles
 from pipeline.captioner.captioner import Captioner
-from pipeline.captioner.decoders.find import build
 from pipeline.evaluation.java import MetricUnavailable
 from pipeline.evaluation.per_picture import METRICS, NO_SPICE
 from pipeline.images.shards import open_shards
@@ -100,21 +99,6 @@ def test_the_oracle_takes_the_best_candidate_of_each_picture(evaluated):
     assert metrics["oracle_cider_d"] == pytest.approx(sum(best) / len(best), abs=1e-5)
     for row in rows:
         assert row["candidates"][0]["cider_d"] == row["scores"]["cider_d"]
-
-
-@pytest.fixture
-def of_two_seeds(trained, tmp_path):
-    """The trained bundle with a second decoder, of other weights."""
-    folder = Path(shutil.copytree(trained.data / "train" / "bundle", tmp_path / "two"))
-    [captioner] = bundles.load_members(folder)
-    first = captioner.decoder
-    second = build(first.settings, first.vocabulary_size, first.feature_shape)
-    second.set_weights([weight[::-1] for weight in first.get_weights()])
-    encoder = folder / "encoder"
-    shape, fingerprint = first.feature_shape, bundles.read_description(folder).encoder
-    both, words = tmp_path / "both", folder / "vocabulary.json"
-    bundles.save(both, [first, second], words, encoder, shape, fingerprint)
-    return both
 
 
 @pytest.mark.usefixtures("no_meteor")
@@ -246,8 +230,11 @@ def test_facts_tell_which_captions_are_true(trained, tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("no_meteor")
+@pytest.mark.parametrize(
+    ("at_once", "blocks"), [(2, [4, 2]), (4, [6])], ids=["two", "no batch left"]
+)
 def test_memory_is_bounded_by_blocks_and_the_captions_are_the_same(
-    trained, evaluated, tmp_path, monkeypatch
+    trained, evaluated, tmp_path, monkeypatch, at_once, blocks
 ):
     sizes = []
     caption = Captioner.caption
@@ -257,9 +244,10 @@ def test_memory_is_bounded_by_blocks_and_the_captions_are_the_same(
         return caption(self, features, settings)
 
     monkeypatch.setattr("pipeline.evaluation.split.BLOCK", 4)
+    monkeypatch.setattr("pipeline.evaluation.split.PICTURES_AT_ONCE", at_once)
     monkeypatch.setattr(Captioner, "caption", record)
     assert run(trained, tmp_path / "out", coco_splits=[]).code == 0
-    assert sizes == [4, 2]
+    assert sizes == blocks
     texts = [[row["caption"] for row in read_lines(f)] for f in (tmp_path / "out", evaluated)]
     assert texts[0] == texts[1]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from PIL import Image
 
 from pipeline.datasets.tfds_layout import read
@@ -73,7 +74,8 @@ def test_a_fetched_data_set_is_what_the_layout_reads(
         result = command("fetch", "fetched_here", tmp_path)
         assert result.code == 0, result.err
         folder = tmp_path / "fetched_here" / "1.0.0"
-        assert f"ingest.folder: {folder}" in result.out.splitlines()
+        _, _, lines = result.out.partition("For params.yaml:\n")
+        assert yaml.safe_load(lines) == {"ingest": {"folder": str(folder)}}
         assert "train 1" in result.out
     assert [caption.text for caption in read(folder).captions] == ["A red square ."]
 

@@ -29,7 +29,7 @@ def environment():
 def test_without_gradio_one_line_names_the_extra(command, one_line, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     line = one_line(command("serve"))
-    assert 'pip install "caption-pipeline[serve]"' in line
+    assert 'pip install -e ".[serve]"' in line
 
 
 def test_a_folder_that_is_no_bundle(command, one_line, tmp_path):

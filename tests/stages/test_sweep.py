@@ -20,13 +20,14 @@ SETTINGS = {
     "guides": [0.0],
     "consensus": [0.0],
     "max_words": 8,
+    "ensemble": True,
     "metric": "cider_d",
 }
 
 
-def run(tiny, out, ingested=None, **changes):
+def run(tiny, out, ingested=None, model=None, **changes):
     data = tiny.data
-    inputs = ingested or data / "ingest", data / "features", data / "train" / "bundle"
+    inputs = ingested or data / "ingest", data / "features", model or data / "train" / "bundle"
     return tiny.run("sweep", *inputs, out, **{**SETTINGS, **changes})
 
 
@@ -104,9 +105,11 @@ def test_the_best_is_written_and_told_as_lines_for_params(swept):
     assert found["cider_d"] == max(float(row["cider_d"]) for row in rows)
     assert (found["metric"], found["tokenisation"]) == ("cider_d", "ptb")
     _, _, lines = result.out.partition("for params.yaml:\n")
-    names = "beam_width", "length_penalty", "guide", "consensus"
-    chosen = {name: found[name] for name in names}
+    # What was not varied is not chosen: the model may be evaluated with a guide.
+    chosen = {name: found[name] for name in ("beam_width", "length_penalty")}
     assert yaml.safe_load(lines) == {"evaluate": chosen}
+    assert "# guide was 0.0 in all of them: sweep.guides\n" in lines
+    assert "# consensus was 0.0 in all of them: sweep.consensus\n" in lines
 
 
 def test_of_the_weights_of_consensus_each_pair_tells_the_best(
@@ -144,6 +147,14 @@ def test_every_guide_is_searched_greedily_too(agreeing, trained, tmp_path, monke
     scores = [row["bleu_1"] for row in rows]
     assert scores[:2] == scores[2:4], "greedily there is no length penalty"
     assert all(one != other for one, other in zip(scores[::2], scores[1::2], strict=True))
+
+
+def test_of_several_seeds_what_is_evaluated_is_tried(swept, trained, of_two_seeds, tmp_path):
+    for name, ensemble in (("best", False), ("together", True)):
+        result = run(trained, tmp_path / name, model=of_two_seeds, ensemble=ensemble)
+        assert result.code == 0, result.err
+    assert rows_of(tmp_path / "best") == rows_of(swept[0])
+    assert rows_of(tmp_path / "together") != rows_of(swept[0])
 
 
 def test_of_equal_scores_the_cheapest_search_is_best():

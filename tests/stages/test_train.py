@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from pipeline.captioner import bundle
 from pipeline.captioner.captioner import SearchSettings
@@ -15,7 +16,7 @@ from pipeline.files import unsealed, write_sealed
 from pipeline.images.encoder import Encoder
 from pipeline.images.shards import open_shards, read_manifest
 from pipeline.text.embeddings import write_embeddings
-from stages.train import KEPT
+from stages.train import CODE, KEPT, _code, _key
 from tests.stages.conftest import SETTINGS
 
 
@@ -266,12 +267,62 @@ def test_a_killed_training_does_not_continue_with_other_word_vectors(
 def test_a_finished_training_is_not_kept_for_other_code(
     featured, train_inputs, tmp_path, folders, monkeypatch
 ):
+    modules = [module.relative_to(CODE) for module in _code()]
     monkeypatch.setattr("stages.train.CODE", tmp_path / "code")
-    (tmp_path / "code" / "decoders").mkdir(parents=True)
-    for text in ("one = 1", "one = 2", "one = 1"):
-        (tmp_path / "code" / "decoders" / "base.py").write_text(text)
-        featured.run("train", *train_inputs, tmp_path / "out")
-    assert folders[0] == folders[2] != folders[1]
+    for name in modules:
+        (tmp_path / "code" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "code" / name).write_text("one = 1")
+    for name in ("pipeline/captioner/decoders/base.py", "pipeline/evaluation/cider.py"):
+        folders.clear()
+        for text in ("one = 1", "one = 2", "one = 1"):
+            (tmp_path / "code" / name).write_text(text)
+            featured.run("train", *train_inputs, tmp_path / "out")
+        assert folders[0] == folders[2] != folders[1]
+
+
+@pytest.mark.parametrize("name", ["keras.__version__", "keras.backend.backend"])
+def test_a_finished_training_is_not_kept_for_another_keras(train_inputs, monkeypatch, name):
+    *files, _, _ = train_inputs
+    before = _key(files, "{}")
+    assert _key(files, "{}") == before
+    monkeypatch.setattr(name, (lambda: "another") if name.endswith("backend") else "0.0")
+    assert _key(files, "{}") != before
+
+
+def test_what_decides_on_a_training_is_all_that_dvc_runs_it_again_for():
+    graph = yaml.safe_load((CODE / "dvc.yaml").read_text())["stages"]["train"]["deps"]
+    listed = {CODE / dep for dep in graph if dep.endswith(".py")}
+    others = {  # how files are read and written, and what is told
+        *("pipeline/__init__.py", "pipeline/errors.py", "pipeline/files.py", "pipeline/machine.py"),
+        *(
+            "pipeline/params.py",
+            "pipeline/progress.py",
+            "pipeline/tables.py",
+            "pipeline/weights.py",
+        ),
+        *("pipeline/evaluation/over_seeds.py", "pipeline/images/spec.py"),
+        *("stages/__init__.py", "stages/command.py"),
+    }
+    assert listed - set(_code()) == {CODE / name for name in others}
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"max_words": 201}, "train.max_words: input should be less than or equal to 200"),
+        ({"self_critical": {"max_words": 201}}, "train.self_critical.max_words: input should be"),
+        ({"consensus": {"pictures": 1}}, "Received: 1, which tells of no other picture"),
+    ],
+)
+def test_what_would_end_hours_later_is_told_at_once(
+    featured, train_inputs, one_line, tmp_path, changes, told
+):
+    params = yaml.safe_load((CODE / "params.yaml").read_text())["train"]
+    whole = {
+        name: {**params[name], **value} if isinstance(value, dict) else value
+        for name, value in changes.items()
+    }
+    assert told in one_line(featured.run("train", *train_inputs, tmp_path / "out", **whole))
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from pipeline.params import Settings
 
+MOST_WORDS = 200  # of a caption that is searched
 ALTERNATIVE = "|"  # between words of which one is enough: dog|dogs
 Word = Annotated[str, Field(min_length=1, pattern=r"^\S+$")]
 
@@ -32,9 +33,11 @@ class SearchSettings(Settings):
     method: Literal["beam", "diverse", "sample"]
     beam_width: int = Field(ge=1, le=100)  # captions kept; 1: greedy
     length_penalty: float = Field(ge=0, le=5)  # exponent of the length; 0: none
-    max_words: int = Field(ge=1, le=200)  # bound on a caption's words
+    max_words: int = Field(ge=1, le=MOST_WORDS)  # bound on a caption's words
     min_words: int = Field(ge=0)
-    block_ngrams: int = Field(ge=0, le=200)  # no words in a row, as many, come twice; 0: they may
+    block_ngrams: int = Field(
+        ge=0, le=MOST_WORDS
+    )  # no words in a row, as many, come twice; 0: they may
     forbidden_words: list[Word]
     required_words: list[Word]  # each must occur; of dog|dogs, one of them
     consensus: float = Field(ge=0, le=1000)  # weight of the CIDEr to be expected; 0: none
@@ -64,6 +67,13 @@ class SearchSettings(Settings):
     def usual(cls) -> "SearchSettings":
         """What captions are searched with where nobody says how: as section `evaluate` begins."""
         return SearchSettings.plain(beam_width=3, length_penalty=0.5, max_words=20)
+
+    @property
+    def captions_kept(self) -> int:
+        """How many captions of a picture are in memory together."""
+        if self.method == "sample":
+            return self.sampling.samples
+        return self.beam_width * (len(self.required_words) + 1)
 
     @property
     def required_sets(self) -> list[list[str]]:

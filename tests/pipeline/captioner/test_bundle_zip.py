@@ -223,3 +223,12 @@ def test_any_bytes_are_opened_whole_or_refused_with_one_line(tmp_path_factory, d
         hashes = json.loads(found["bundle.json"])["files"]
         assert found.keys() == {"bundle.json", *hashes}
         assert all(hashlib.sha256(found[name]).hexdigest() == hashes[name] for name in hashes)
+
+
+def test_what_could_not_be_opened_is_not_packed(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(bundle_zip, "MOST_BYTES", 7000)
+    with pytest.raises(
+        InputError, match=r"expected at most 7000 bytes for a zip\. Received: 7\d{3}\."
+    ):
+        bundle_zip.pack(folder, tmp_path / "bundle.zip")
+    assert not (tmp_path / "bundle.zip").exists()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from pipeline.captioner.captioner import Caption, Captioner, SearchSettings
+from pipeline.captioner.captioner import Caption, Captioner, SearchSettings, _at_once
 from pipeline.captioner.decoders.base import DecoderSettings
 from pipeline.captioner.decoders.find import DECODERS, build
 from pipeline.errors import InputError
@@ -254,6 +254,29 @@ def test_samples_are_of_the_seed_and_the_picture_alone(captioner, features, monk
     monkeypatch.setattr("pipeline.captioner.captioner.PICTURES_AT_ONCE", 2)
     split = captioner.caption(features, SAMPLE)
     assert [captions[0].words for captions in split] == [captions[0].words for captions in found]
+
+
+@pytest.mark.parametrize(
+    ("changes", "pictures"),
+    [
+        ({"beam_width": 3}, 256),
+        ({"beam_width": 20}, 256),
+        ({"beam_width": 100}, 51),
+        ({"beam_width": 20, "required_words": ["red", "dog|cat"]}, 85),
+        ({"method": "sample", "sampling": {**SAMPLING, "samples": 1000}}, 5),
+    ],
+)
+def test_wider_searches_are_of_fewer_pictures(changes, pictures):
+    assert _at_once(changed(**changes)) == pictures
+
+
+def test_how_many_pictures_are_searched_together_changes_nothing(captioner, features, monkeypatch):
+    found = captioner.caption(features, BEAM)
+    monkeypatch.setattr("pipeline.captioner.captioner.CAPTIONS_AT_ONCE", 1)
+    alone = captioner.caption(features, BEAM)
+    assert [[one.words for one in group] for group in alone] == [
+        [one.words for one in group] for group in found
+    ]
 
 
 def test_groups_of_a_diverse_search_begin_unlike(captioner, features):

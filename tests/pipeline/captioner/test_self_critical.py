@@ -483,6 +483,43 @@ def test_killed_and_continued_is_as_undisturbed(refine, judged, begins, tmp_path
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
 
 
+def test_a_loss_that_is_no_number_ends_it(decoder_of, split_of, monkeypatch):
+    def step(trainer, rows, rng) -> Step:
+        return Step(np.zeros((len(rows), 4)), cut=0, loss=float("nan"))
+
+    monkeypatch.setattr(Trainer, "step", step)
+    trainer = Trainer(decoder_of(), split_of(20, 1), self_critical(), 1)
+    with (
+        Progress("test", 20, "pictures") as progress,
+        pytest.raises(
+            InputError, match=r"epoch 2 .*nan.*lower train\.self_critical\.learning_rate"
+        ),
+    ):
+        trainer.run_epoch(2, progress)
+
+
+def test_a_step_is_compiled_beforehand_for_captions_of_any_length(
+    decoder_of, split_of, monkeypatch
+):
+    if backend.jit():
+        pytest.skip("XLA compiles for every length")
+    calls, call = [], Policy.call
+    monkeypatch.setattr(
+        Policy, "call", lambda *given, **more: calls.append(1) or call(*given, **more)
+    )
+    captioner = decoder_of()
+    before = captioner.decoder.get_weights()
+    trainer = Trainer(captioner, split_of(20, 1), self_critical(), 1)
+    assert all(map(np.array_equal, before, captioner.decoder.get_weights()))
+    memory = [ops.convert_to_numpy(value) for value in trainer.policy.optimizer.variables]
+    assert all(np.abs(value).max() == 0 for value in memory if value.ndim)
+    assert int(trainer.policy.optimizer.iterations) == 0
+    compiled = len(calls)
+    for rows in (np.arange(8), np.arange(4), np.arange(12)):
+        trainer.step(rows, np.random.default_rng(len(rows)))
+    assert len(calls) == compiled > 0
+
+
 def test_order_and_samples_depend_on_seed_and_epoch_and_every_picture_comes_once(
     decoder_of, split_of, monkeypatch
 ):
@@ -490,7 +527,7 @@ def test_order_and_samples_depend_on_seed_and_epoch_and_every_picture_comes_once
 
     def step(trainer, rows, rng) -> Step:
         seen.append((rows.tolist(), rng.random()))
-        return Step(np.zeros((len(rows), 4)), cut=0)
+        return Step(np.zeros((len(rows), 4)), cut=0, loss=0.0)
 
     monkeypatch.setattr(Trainer, "step", step)
     captioner, train = decoder_of(), split_of(20, 1)

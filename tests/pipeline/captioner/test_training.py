@@ -220,6 +220,14 @@ def test_what_is_compiled_beforehand_leaves_no_trace(fresh, train_settings, spli
     assert int(trainer.optimizer.iterations) == 0
 
 
+@pytest.mark.parametrize("loss", [float("nan"), float("inf")])
+def test_a_loss_that_is_no_number_ends_it(train, train_settings, tmp_path, monkeypatch, loss):
+    monkeypatch.setattr(training.Trainer, "run_epoch", lambda *_: loss)
+    told = rf"train: expected a loss of epoch 1 .* Received: {loss}\. .*lower train\.learning_rate"
+    with pytest.raises(InputError, match=told):
+        train(train_settings(epochs=2), tmp_path / "state")
+
+
 def test_every_epoch_has_an_order_of_its_own(train, train_settings, tmp_path, monkeypatch):
     begun = []
     begin = training.Batches.begin

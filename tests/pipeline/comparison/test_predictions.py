@@ -25,6 +25,14 @@ def test_a_line_is_a_picture():
     assert one.scores == {"cider_d": 1.5, "rouge_l": 1}
 
 
+def test_a_line_ends_with_a_line_feed_alone():
+    # As `evaluate` writes what people wrote: these are ends of lines for str.splitlines.
+    odd = [f"A dog{mark}runs" for mark in "\u2028\u2029\x85"]
+    text = json.dumps({**ROW, "references": odd}, ensure_ascii=False) + "\n"
+    [one] = parse_predictions(text, "here")
+    assert one.references == tuple(odd)
+
+
 def test_what_is_not_needed_may_be_missing():
     row = {name: ROW[name] for name in ("image_id", "path", "caption", "references")}
     [one] = parse_predictions(json.dumps(row), "here")

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.datasets.flickr30k_kaggle import parse, read, recognises
+from pipeline.datasets.find import find_layout
+from pipeline.datasets.flickr30k_kaggle import parse, parse_commas, read, recognises
 from pipeline.datasets.layout import Listing
 from pipeline.errors import InputError
 
@@ -170,7 +171,7 @@ def test_lists_of_ids_win(tmp_path: Path, beside: str) -> None:
 )
 def test_other_files_called_results(tmp_path: Path, first: bytes) -> None:
     assert not recognises(make(tmp_path, first))
-    with pytest.raises(InputError, match=r"results\.csv\. Received: none"):
+    with pytest.raises(InputError, match=r"results\.csv or captions\.txt\. Received: none"):
         read(tmp_path)
 
 
@@ -219,3 +220,56 @@ def test_whatever_the_file_a_listing_or_one_clear_error(tmp_path: Path, content:
 def _count(content: bytes) -> int:
     lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
     return sum(bool(line.decode("utf-8", "surrogateescape").strip()) for line in lines)
+
+
+COMMA_HEADER = b"image_name,comment_number,comment\n"
+COMMA_ROWS = (
+    b'1.jpg,0,"Two guys , outside ."\n1.jpg,1, Men .\n2.jpg,0,A dog , running .\n3.jpg,0,2 cows\n'
+)
+COMMA_GOOD = {
+    "1#0": "Two guys , outside .",
+    "1#1": "Men .",
+    "2#0": "A dog , running .",
+    "3#0": "2 cows",
+}
+
+
+@pytest.mark.parametrize("place", ["", "flickr30k_images"])
+@pytest.mark.parametrize("header", [COMMA_HEADER, b""])
+def test_later_copies_have_commas(tmp_path: Path, header: bytes, place: str) -> None:
+    make(tmp_path, place=place)
+    (tmp_path / place / "results.csv").unlink()
+    (tmp_path / place / "captions.txt").write_bytes(header + COMMA_ROWS)
+    layout = find_layout(tmp_path, "auto")
+    assert layout.name == "flickr30k_kaggle"
+    listing = layout.read(tmp_path)
+    assert texts(listing) == COMMA_GOOD
+    assert [row["reason"] for row in listing.dropped] == ["header"] * bool(header)
+    assert [image.image_id for image in listing.images] == ["1", "2", "3"]
+
+
+def test_captions_of_two_columns_are_flickr8k_s(tmp_path: Path) -> None:
+    make(tmp_path)
+    (tmp_path / "results.csv").unlink()
+    (tmp_path / "captions.txt").write_bytes(b"1.jpg,Two guys , 3 dogs\n")
+    assert not recognises(tmp_path)
+    assert find_layout(tmp_path, "auto").name == "flickr8k_kaggle"
+
+
+@pytest.mark.parametrize(
+    ("line", "number", "text", "is_repaired"),
+    [
+        ("a.jpg,0,A dog .", "0", "A dog .", False),
+        (' a.jpg , 12 , "A ""big"" dog , running" ', "12", 'A "big" dog , running', False),
+        ('a.jpg,3,"Stop" says a sign', "3", '"Stop" says a sign', True),
+    ],
+)
+def test_whole_lines_with_commas(line: str, number: str, text: str, is_repaired: bool) -> None:
+    said = parse_commas(line)
+    assert said is not None
+    assert said == ("a.jpg", number, text, is_repaired)
+
+
+@pytest.mark.parametrize("line", ["a.jpg", "a.jpg,0", "a.jpg,A dog", "a.jpg,x,A dog", ",0,A dog"])
+def test_broken_lines_with_commas(line: str) -> None:
+    assert parse_commas(line) is None

@@ -162,7 +162,7 @@ class Running:
 @pytest.fixture(scope="session")
 def running(captioner, tmp_path_factory) -> Iterator[Running]:
     """The whole application, at the loopback address."""
-    pytest.importorskip("gradio", reason='pip install "caption-pipeline[serve]"')
+    pytest.importorskip("gradio", reason='pip install -e ".[serve]"')
     folder = tmp_path_factory.mktemp("serve")
     uploads = folder / "uploads"
     before = dict(os.environ)
