@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.captioner.bundle_zip import opened
-from pipeline.serving.bounds import MIB, Bounds
+from pipeline.captioner.search.settings import SearchSettings
+from pipeline.serving.bounds import BEAM_WIDTHS, MIB, BeamWidth, Bounds
 from pipeline.serving.gradio_ready import make_ready
 from pipeline.text.marks import MARKS
 from stages.command import run
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pipeline.serving.examples import Example
 
 EXAMPLES = 6
+USUAL = SearchSettings.usual()
 METRICS = Path("evaluate") / "metrics.json"  # beside the folder of `train`
 
 
@@ -50,6 +52,15 @@ def serve(
             min=0, max=1000, help="Weight of the words they said, while captions are searched."
         ),
     ] = 0.0,
+    length_penalty: Annotated[
+        float, typer.Option(min=0, max=5, help="Exponent of the usual length.")
+    ] = USUAL.length_penalty,
+    beam_width: Annotated[
+        int,
+        typer.Option(
+            callback=lambda width: _offered(width), help="Where none is chosen: 1, 3, 5 or 10."
+        ),
+    ] = USUAL.beam_width,
     max_mb: Annotated[float, typer.Option(min=0.01, max=1024, help="Of an upload.")] = 20,
     max_pixels: Annotated[
         int, typer.Option(min=1, help="Pictures with more are refused.")
@@ -81,7 +92,8 @@ def serve(
                 words = captioner.captioner.vocabulary.words
                 card = model_card(unpacked, len(words), metrics or _metrics_beside(bundle))
             shown = _examples(Path(folder) / "examples", examples, words, max_pixels)
-            with closing(Describer(captioner, bounds, consensus, guide)) as describer:
+            search = consensus, guide, length_penalty, _offered(beam_width)
+            with closing(Describer(captioner, bounds, *search)) as describer:
                 describer.warm_up()
                 running = server.server_of(server.make_app(describer, card, shown))
                 name, used = taken.getsockname()[:2]
@@ -90,6 +102,15 @@ def serve(
                     running.run(sockets=[taken])
                 except KeyboardInterrupt:  # which uvicorn passes on when it has ended
                     typer.echo("serve: ended")
+
+
+def _offered(width: int) -> BeamWidth:
+    for offered in BEAM_WIDTHS:
+        if width == offered:
+            return offered
+    raise typer.BadParameter(
+        f"expected one of {', '.join(map(str, BEAM_WIDTHS))}. Received: {width}"
+    )
 
 
 def _examples(

@@ -200,7 +200,9 @@ def _scores(model: ModelCard) -> Html:
     head = (element("th", name, scope="col") for name in ("Score", "Value", "95% interval"))
     return element(
         "table",
-        element("caption", f"Its scores on {model.pictures:,} test pictures"),
+        element(
+            "caption", f"Its scores on {model.pictures:,} pictures, searched as params.yaml said"
+        ),
         element("thead", element("tr", *head)),
         element("tbody", *rows),
     )

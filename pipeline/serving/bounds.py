@@ -1,9 +1,13 @@
 """What one request may ask of the server, and how a request that asks for more is told so."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 MIB = 2**20
+
+# Each pair of a width and a length is compiled, and stays in memory: so the choice is small.
+BeamWidth = Literal[1, 3, 5, 10]
+BEAM_WIDTHS: tuple[BeamWidth, ...] = get_args(BeamWidth)
 
 # Why a request is refused; each has its HTTP status below.
 Reason = Literal[

@@ -18,7 +18,7 @@ from concurrent.futures import TimeoutError as WaitedTooLong
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeVar, get_args
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -28,12 +28,9 @@ from pipeline.captioner.pictures import PictureCaptioner
 from pipeline.captioner.search.settings import SearchSettings
 from pipeline.images.decode import PictureError, read_small, read_square
 from pipeline.serving.batches import Batches
-from pipeline.serving.bounds import Bounds, RequestError, too_many_bytes
+from pipeline.serving.bounds import BEAM_WIDTHS, BeamWidth, Bounds, RequestError, too_many_bytes
 
-# Each pair of a width and a length is compiled, and stays in memory: so the choice is small.
-BeamWidth = Literal[1, 3, 5, 10]
 Length = Literal["short", "usual", "long"]
-BEAM_WIDTHS: tuple[BeamWidth, ...] = get_args(BeamWidth)
 USUAL = SearchSettings.usual()
 LENGTHS: dict[Length, tuple[float, int]] = {  # exponent of the length, bound on the words
     "short": (0.0, 12),
@@ -133,6 +130,11 @@ class Describer:
         captioner: encoder and decoder.
         bounds: of every request, and of all together.
         consensus, guide: their weights in every search; 0: none.
+        length_penalty: exponent of the usual length.
+        beam_width: where a request names none.
+
+    Attributes:
+        usual: the choice of a request that names none.
     """
 
     def __init__(
@@ -141,10 +143,14 @@ class Describer:
         bounds: Bounds,
         consensus: float = 0.0,
         guide: float = 0.0,
+        length_penalty: float = USUAL.length_penalty,
+        beam_width: BeamWidth = 3,
     ) -> None:
         self.captioner = captioner
         self.bounds = bounds
+        self.usual = Choice(beam_width)
         self.weights = {"consensus": consensus, "guide": guide}
+        self.length_penalty = length_penalty
         self._readers = ThreadPoolExecutor(bounds.concurrency, thread_name_prefix="read")
         self._batches = Batches[_Key, np.ndarray, _Found](self._caption, bounds.concurrency)
         self._turns = threading.BoundedSemaphore(bounds.concurrency)
@@ -168,9 +174,9 @@ class Describer:
         """
         blank = np.zeros((self.captioner.side, self.captioner.side, 3), "uint8")
         for size in _sizes(self.bounds.concurrency):
-            self._caption(_Key(Choice(), self.attends), [blank] * size)
+            self._caption(_Key(self.usual, self.attends), [blank] * size)
         for choice in (Choice(width, name) for width in BEAM_WIDTHS for name in LENGTHS):
-            if choice != Choice():
+            if choice != self.usual:
                 self._batches.submit(_Key(choice, looks=False), blank, last=True)
 
     def describe(self, picture: Path | bytes, choice: Choice, *, looks: bool) -> Description:
@@ -267,14 +273,19 @@ class Describer:
         with self._large:
             return read(path, side, self.bounds.pixels)
 
+    def _search(self, choice: Choice) -> SearchSettings:
+        own: dict[str, float] = dict(self.weights)
+        if choice.length == self.usual.length:
+            own["length_penalty"] = self.length_penalty
+        return choice.search.model_copy(update=own)
+
     def _caption(self, key: _Key, pictures: Sequence[np.ndarray]) -> list[_Found]:
         """Caption a batch. It is filled up to one of a few sizes, as each is compiled once."""
         count = len(pictures)
         size = next(size for size in _sizes(self.bounds.concurrency) if size >= count)
         filled = np.stack([*pictures, *[pictures[0]] * (size - count)])  # (size, side, side, 3)
         features = self.captioner.encoder.encode(filled)
-        search = key.choice.search.model_copy(update=self.weights)
-        found = self.captioner.captioner.caption(features, search)[:count]
+        found = self.captioner.captioner.caption(features, self._search(key.choice))[:count]
         if not key.looks:
             return [_Found(captions, None) for captions in found]
         words = [captions[0].words for captions in found]

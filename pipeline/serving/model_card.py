@@ -34,7 +34,7 @@ class ModelCard(NamedTuple):
 
     Attributes:
         facts: name and value of each, for people.
-        scores: of the test split.
+        scores: that `evaluate` found.
         pictures: that the scores are of; 0 without scores.
         limits: a sentence each.
     """
@@ -89,7 +89,7 @@ def _scores(path: Path) -> tuple[tuple[Score, ...], int]:
     found = read_metrics(path)
     try:
         scores = tuple(_score(found, *score) for score in SCORES if score[0] in found)
-        return scores, int(found["pictures"])
+        return scores, int(found.get("scored_pictures", found["pictures"]))
     except (ValueError, TypeError, LookupError) as error:
         raise not_metrics(path, error) from error
 

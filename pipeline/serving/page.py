@@ -12,8 +12,8 @@ from gradio.utils import get_upload_folder
 
 from pipeline.reporting.page import PALETTE, element
 from pipeline.serving.answer import answer, card, for_programs, nothing_yet, refusal
-from pipeline.serving.bounds import RequestError, megabytes
-from pipeline.serving.describe import BEAM_WIDTHS, LENGTHS, Choice, Describer
+from pipeline.serving.bounds import BEAM_WIDTHS, RequestError, megabytes
+from pipeline.serving.describe import LENGTHS, Choice, Describer
 from pipeline.serving.examples import Example
 from pipeline.serving.model_card import ModelCard
 from pipeline.serving.style import VARIABLES
@@ -74,13 +74,13 @@ def build(describer: Describer, model: ModelCard, examples: Sequence[Example]) -
                 with gr.Accordion("Settings", open=False, elem_id="cp-settings"):
                     width = gr.Radio(
                         list(BEAM_WIDTHS),
-                        value=Choice().beam_width,
+                        value=describer.usual.beam_width,
                         label="Beam width",
                         info="Captions that it weighs against each other; 1 is the fastest.",
                     )
                     length = gr.Radio(
                         list(LENGTHS),
-                        value=Choice().length,
+                        value=describer.usual.length,
                         label="Length",
                         info="Which captions it favours.",
                     )

@@ -22,14 +22,8 @@ from gradio import mount_gradio_app
 from pydantic import BaseModel, Field
 
 from pipeline.errors import InputError
-from pipeline.serving.bounds import STATUS, RequestError
-from pipeline.serving.describe import (
-    BEAM_WIDTHS,
-    LENGTHS,
-    Choice,
-    Describer,
-    Description,
-)
+from pipeline.serving.bounds import BEAM_WIDTHS, STATUS, RequestError
+from pipeline.serving.describe import LENGTHS, Choice, Describer, Description
 from pipeline.serving.examples import Example
 from pipeline.serving.guard import Guard
 from pipeline.serving.model_card import ModelCard
@@ -141,8 +135,10 @@ def _add_routes(api: FastAPI, describer: Describer) -> None:
         request: Request,
         beam_width: Annotated[
             int, Query(json_schema_extra={"enum": list(BEAM_WIDTHS)})
-        ] = Choice().beam_width,
-        length: Annotated[str, Query(json_schema_extra={"enum": list(LENGTHS)})] = Choice().length,
+        ] = describer.usual.beam_width,
+        length: Annotated[
+            str, Query(json_schema_extra={"enum": list(LENGTHS)})
+        ] = describer.usual.length,
         attention: Annotated[bool, Query(description="Tell where it looked.")] = False,
     ) -> Described:
         """Caption the picture that is the request's body.

@@ -54,6 +54,12 @@ def test_bounds_are_above_zero(command, option):
     assert command("serve", option, 0).code == 2
 
 
+def test_only_widths_that_are_offered(command):
+    result = command("serve", "--beam-width", 4)
+    assert result.code == 2
+    assert "expected one of 1, 3, 5, 10. Received: 4" in " ".join(result.err.split())
+
+
 @pytest.mark.slow
 def test_it_listens_at_the_loopback_address_answers_and_leaves_nothing(trained, tmp_path):
     """In a process of its own, as a person starts it."""

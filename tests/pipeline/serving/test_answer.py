@@ -96,5 +96,5 @@ def test_the_card_has_scores_only_where_there_are_some():
     assert "scores" not in Tags(card(bare)).text
     scored = bare._replace(scores=(Score("BLEU-4", "52.3", "50.1 to 54.9"),), pictures=500)
     text = Tags(card(scored)).text
-    assert "500 test pictures" in text
+    assert "Its scores on 500 pictures, searched as" in text
     assert "50.1 to 54.9" in text
