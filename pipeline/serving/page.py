@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import TypedDict
 
 import gradio as gr
 from gradio import processing_utils
@@ -12,8 +12,8 @@ from gradio.utils import get_upload_folder
 
 from pipeline.reporting.page import PALETTE, element
 from pipeline.serving.answer import answer, card, for_programs, nothing_yet, refusal
-from pipeline.serving.bounds import BEAM_WIDTHS, RequestError, megabytes
-from pipeline.serving.describe import LENGTHS, Choice, Describer
+from pipeline.serving.bounds import BEAM_WIDTHS, BeamWidth, RequestError, megabytes
+from pipeline.serving.describe import LENGTHS, Choice, Describer, Length
 from pipeline.serving.examples import Example
 from pipeline.serving.model_card import ModelCard
 from pipeline.serving.style import VARIABLES
@@ -131,8 +131,8 @@ def _interface(describer: Describer) -> None:
 
     def caption(
         picture: FileGiven,
-        beam_width: Literal[1, 3, 5, 10] = 3,
-        length: Literal["short", "usual", "long"] = "usual",
+        beam_width: BeamWidth = describer.usual.beam_width,
+        length: Length = describer.usual.length,
     ) -> list[CaptionGiven]:
         """Caption a picture.
 
