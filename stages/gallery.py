@@ -16,6 +16,8 @@ from pipeline.reporting.sheet import SIDE, Entry, draw_sheet
 from pipeline.tables import IMAGES, read_table
 from stages.command import run
 
+FORMATS = (".png", ".jpg", ".jpeg")
+
 
 def gallery(
     out: Annotated[Path, typer.Argument(help="The sheet to write, .png or .jpg.")],
@@ -33,6 +35,8 @@ def gallery(
     params: Annotated[Path, typer.Option(help="Settings.")] = Path("params.yaml"),
 ) -> None:
     """Draw pictures spread evenly over the split, with their captions and one reference each."""
+    if out.suffix.lower() not in FORMATS:
+        raise InputError(f"{out}: expected a name that ends in {' or '.join(FORMATS)}")
     if not predictions.is_file():
         raise InputError(f"{predictions}: no such file. Run the pipeline first: dvc repro")
     rows = [json.loads(line) for line in lines_of(predictions.read_text(encoding="utf-8"))]
@@ -40,8 +44,11 @@ def gallery(
     folder = raw or Path(load(IngestSettings, "ingest", params).folder)
     pictures = {row["image_id"]: Picture.of(row) for row in read_table(images, IMAGES).to_pylist()}
     try:
+        absent = [row["image_id"] for row in chosen if row["image_id"] not in pictures]
+        if absent:
+            raise InputError(f"{images}: expected picture {absent[0]!r}, which was captioned")
         entries = [_entry(row, pictures[row["image_id"]], folder) for row in chosen]
-    except (InputError, KeyError) as error:
+    except InputError as error:
         raise InputError(
             f"{error}. Where they lie elsewhere, name their folder with --raw, and what `ingest` "
             "wrote of it with --images"

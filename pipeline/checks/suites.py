@@ -16,10 +16,16 @@ from pipeline.tables import SPLITS
 Severity = Literal["error", "warning"]
 
 MOST_PICTURES = 10  # that may share a caption, however small the data set is
-INVISIBLE = "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff]"
+INVISIBLE = (
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]"
+)
 # The replacement character, and UTF-8 read as Windows-1252 or Latin-1 ("cafÃ©", "itâ€™s").
-BROKEN = "\ufffd|Ã[\x80-\xbf©¨ª¡]|â€|Â[\xa0-\xbf]"
-MARKUP = "</?[A-Za-z][^<>]*>|&(?:[A-Za-z]{2,8}|#[0-9]{1,6});"
+# Of 0x80 to 0x9f Windows-1252 makes the signs of the first row.
+BROKEN = (
+    "\ufffd|Ã[€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ"  # noqa: RUF001 - what such a mistake makes of letters
+    "\x80-\xbf]|â€|Â[\xa0-\xbf]"
+)
+MARKUP = "</?[A-Za-z][^<>]*>|&(?:[A-Za-z][A-Za-z0-9]{1,30}|#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6});"
 ADDRESS = "[Hh][Tt][Tt][Pp][Ss]?://|[Ww]{3}[.][A-Za-z0-9]|[A-Za-z0-9.]+@[A-Za-z0-9]+[.][A-Za-z]"
 NON_ASCII = "[^\x00-\x7f]"
 NOT_BLANK = r"\S"

@@ -25,7 +25,7 @@ def p_value(p: float, rounds: int) -> str:
     """Write a p-value; the smallest that so many rounds can give is a bound."""
     smallest = 2 / (rounds + 1)
     at_most = "\N{LESS-THAN OR EQUAL TO} " if p <= smallest else ""
-    return f"{at_most}{p:.3f}"
+    return f"{at_most}{p:.3f}" if p >= 0.0005 else f"{at_most}{p:.1g}"
 
 
 def shown_figures(found: Comparison) -> list[Figure]:

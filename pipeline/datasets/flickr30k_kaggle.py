@@ -23,13 +23,12 @@ from pathlib import Path
 
 from pipeline.datasets.flickr8k_kaggle import unquoted
 from pipeline.datasets.layout import Layout, Listing
-from pipeline.datasets.pictures import PICTURE_COLUMNS
+from pipeline.datasets.pictures import PICTURE_COLUMNS, begins_with_picture
 from pipeline.datasets.split_lists import FLICKR30K_LISTS
 from pipeline.datasets.table import CAPTION_COLUMNS
 from pipeline.datasets.text_layout import (
     LineForm,
     NamedCaption,
-    begins_with_picture,
     first_line,
     only_file,
     read_text_layout,

@@ -17,13 +17,12 @@ import re
 from pathlib import Path
 
 from pipeline.datasets.layout import Layout, Listing
-from pipeline.datasets.pictures import PICTURE_COLUMNS
+from pipeline.datasets.pictures import PICTURE_COLUMNS, begins_with_picture
 from pipeline.datasets.split_lists import FLICKR8K_LISTS
 from pipeline.datasets.table import CAPTION_COLUMNS
 from pipeline.datasets.text_layout import (
     LineForm,
     NamedCaption,
-    begins_with_picture,
     first_line,
     read_text_layout,
 )

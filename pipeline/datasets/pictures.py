@@ -35,6 +35,13 @@ def id_of(name: str) -> str:
     return name if is_hidden else stem
 
 
+def begins_with_picture(line: str, separator: str) -> bool:
+    """Tell whether a line begins with the name of a picture file and the separator."""
+    name, found, _ = line.partition(separator)
+    name = name.strip().strip('"')
+    return bool(found) and id_of(name) != name
+
+
 def find_folder(raw: Path, names: Collection[str], told_by: str) -> str:
     """Find the folder, two levels deep at most, that holds the pictures that a list names.
 

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from pipeline.datasets.layout import Reason, is_storable
 from pipeline.datasets.lines import numbered_lines, physical_lines
+from pipeline.datasets.pictures import begins_with_picture
 from pipeline.errors import InputError
 
 LINES_A_ROW = 50  # a CSV row with more lines than this has a quote that was never closed
@@ -98,9 +99,13 @@ def _parse_at(lines: list[str], start: int, separator: str) -> tuple[list[str] |
         return line.split(separator), start + 1
     reader = csv.reader(lines[start : start + LINES_A_ROW], delimiter=separator, strict=True)
     try:
-        return next(reader), start + reader.line_num
+        cells = next(reader)
     except csv.Error:  # a quote that is never closed, or goes on after its end
         return None, start + 1
+    end = start + reader.line_num
+    if any(begins_with_picture(line, separator) for line in lines[start + 1 : end]):
+        return None, start + 1  # never closed either: it ends at a quote of another row
+    return cells, end
 
 
 def _row_of(record: _Record, places: list[int], width: int) -> TableRow:
@@ -112,9 +117,9 @@ def _row_of(record: _Record, places: list[int], width: int) -> TableRow:
 
 
 def _open_json_lines(path: Path) -> TableFile:
-    header: list[str] = next(
-        (list(entry) for _, line in numbered_lines(path) if (entry := _json_object(line))), []
-    )
+    # Of all objects: the first ones may lack what later ones have, such as a split.
+    names = (name for _, line in numbered_lines(path) for name in _json_object(line) or ())
+    header = list(dict.fromkeys(names))
     if not header:
         raise InputError(f"{path}: expected one JSON object a line. Received: no such line")
 

@@ -67,12 +67,24 @@ def read_text_layout(raw: Path, captions: Path, form: LineForm, patterns: Patter
         listing.images = named
     listed = {image.path: image.image_id for image in listing.images}
     folder = find_folder(raw, listed, ", ".join(map(str, lists.values())) or str(captions))
-    files = names_in(raw / folder)
+    files = _files_beside(raw / folder, [image.path for image in named])
     _take_captions(lines, form, listed, set(files), listing)
     # A path that is absolute stays so: it is refused, and not looked for in the folder.
     listing.images = [i._replace(path=posixpath.join(folder, i.path)) for i in listing.images]
     _note_unlisted(folder, files, listed, listing)
     return listing
+
+
+def _files_beside(folder: Path, names: Collection[str]) -> list[str]:
+    """List the picture files of the folders that named pictures lie in, relative to `folder`."""
+    below = sorted({posixpath.dirname(name) for name in names})
+    inside = [one for one in below if not one.startswith("/") and ".." not in one.split("/")]
+    return [
+        posixpath.join(one, name)
+        for one in inside
+        if "\0" not in one
+        for name in names_in(folder / one)
+    ]
 
 
 def only_file(raw: Path, pattern: str, found: Sequence[Path]) -> Path:
@@ -98,13 +110,6 @@ def first_line(path: Path) -> str:
         return ""
     text = start.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
     return next((line.removesuffix("\r") for line in text.split("\n") if line.strip()), "")
-
-
-def begins_with_picture(line: str, separator: str) -> bool:
-    """Tell whether a line begins with the name of a picture file and the separator."""
-    name, found, _ = line.partition(separator)
-    name = name.strip().strip('"')
-    return bool(found) and id_of(name) != name
 
 
 def _lines(raw: Path, captions: Path, form: LineForm) -> Iterator[_Line]:

@@ -181,6 +181,11 @@ def choose_features(features: Any, told_by: str) -> Chosen:
     )
 
 
+def _said(listing: Listing) -> int:
+    """Count the captions that were found, be they dropped."""
+    return len(listing.captions) + sum(row["kind"] == "caption" for row in listing.dropped)
+
+
 class _Reader:
     """Reads splits of one data set into one listing."""
 
@@ -200,13 +205,13 @@ class _Reader:
             return
         if split != RESTVAL:
             listing.splits.add(split)
-        pictures, captions = len(listing.images), len(listing.captions) + len(listing.dropped)
+        pictures, captions = len(listing.images), _said(listing)
         walk = _Walk(self.folder)
         with Progress(f"tfds {name}", total=number, unit="examples") as progress:
             for example in examples(self.builder, name):
                 self._list(example, split, walk)
                 progress.advance(1)
-        if split == "test" and captions == len(listing.captions) + len(listing.dropped):
+        if split == "test" and captions == _said(listing):
             listing.uncaptioned |= {image.image_id for image in listing.images[pictures:]}
 
     def _list(self, example: Example, split: str, walk: "_Walk") -> None:

@@ -42,6 +42,7 @@ from pipeline.datasets.layout import (
     is_storable,
 )
 from pipeline.datasets.pictures import PICTURE_SUFFIXES, SPLIT_NAMES
+from pipeline.datasets.table_files import SUFFIXES as TABLE_SUFFIXES
 from pipeline.errors import InputError
 from pipeline.images.decode import PictureError, Span, inside
 from pipeline.progress import Progress
@@ -52,6 +53,7 @@ LONGEST_HEADERS = 2**20  # bytes read to learn of one member
 MOST_GLOBAL_HEADERS = 64  # tarfile copies them for every member
 # Compressed tars are told of only where they are numbered as shards are: photos.tar.gz beside a
 # list of captions is what people leave lying after they have unpacked it.
+NUMBERED = re.compile(r"\d{5,}\.t", re.IGNORECASE)
 COMPRESSED = re.compile(r"\d{5,}\.(tar\.\w+|tgz|tbz2|txz)", re.IGNORECASE)
 
 
@@ -81,8 +83,13 @@ class _BadTarError(Exception):
 
 
 def recognises(raw: Path) -> bool:
-    """Tell whether there are tar files in the folder, or in folders called as splits are."""
-    return bool(_files(raw))
+    """Tell whether there are tar files in the folder, or in folders called as splits are.
+
+    Beside a table of captions only those numbered as shards are: pictures.tar is what people leave
+    lying after they have unpacked it.
+    """
+    files = _files(raw)
+    return any(NUMBERED.search(name) for name in files) or (bool(files) and not _has_table(raw))
 
 
 def read(raw: Path) -> Listing:
@@ -111,6 +118,10 @@ def read(raw: Path) -> Listing:
             progress.advance(1)
     _check(raw, tars, listing)
     return listing
+
+
+def _has_table(raw: Path) -> bool:
+    return any((raw / f"captions{suffix}").is_file() for suffix in TABLE_SUFFIXES)
 
 
 def _files(raw: Path) -> list[str]:

@@ -28,10 +28,18 @@ _TOKENIZER = NLTKWordTokenizer()
 _WORD = "[a-z0-9]+(?:-[a-z0-9]+)*"
 _PLAIN_CAPTION = re.compile(f"{_WORD}(?:(?: *, +| +){_WORD})* *[.]?")
 _TAKEN_APART = re.compile(r"\b(?:cannot|gimme|gonna|gotta|lemme|wanna)\b")
+# NFKC would make a blank and a loose accent of the one, letters of the others, and 11/2 of 1½.
+_BEFORE = str.maketrans(
+    {
+        "\u00b4": "'",  # an acute accent for an apostrophe
+        **dict.fromkeys("\u2122\u2120\u00ae\u00a9", " "),  # trademark, service mark, (R), (C)
+        **{mark: f" {mark}" for mark in map(chr, (*range(0xBC, 0xBF), *range(0x2150, 0x215F)))},
+    }
+)
 # NFKC leaves typographic quotes and dashes as they are; the tokeniser knows the plain ones only.
 _PLAIN = str.maketrans(
     {
-        **dict.fromkeys("\u2018\u2019\u201b\u00b4`", "'"),  # single quotes and accents
+        **dict.fromkeys("\u2018\u2019\u201b`", "'"),  # single quotes and the grave accent
         **dict.fromkeys("\u201c\u201d", '"'),
         **dict.fromkeys("\u2013\u2014", " "),  # dashes between words
     }
@@ -63,7 +71,7 @@ class Cleaned:
 def normalise(text: str) -> str:
     """Fold case, Unicode compatibility forms (full-width letters, say) and typographic quotes."""
     # Twice: some compatibility forms are capitals, and lower case can leave composable pairs.
-    folded = unicodedata.normalize("NFKC", text).lower()
+    folded = unicodedata.normalize("NFKC", text.translate(_BEFORE)).lower()
     return unicodedata.normalize("NFKC", folded).translate(_PLAIN)
 
 

@@ -66,6 +66,12 @@ def test_gallery_says_what_to_do_without_predictions_or_pictures(evaluated, tmp_
         draw(tmp_path / "x.png", evaluated)
 
 
+@pytest.mark.parametrize("name", ["sheet", "sheet.txt"])
+def test_gallery_wants_a_name_of_a_picture(evaluated, name):
+    with pytest.raises(InputError, match=r"expected a name that ends in \.png or \.jpg"):
+        draw(evaluated / name, evaluated)
+
+
 def test_summary_tells_scores_what_is_missing_and_examples(evaluated, capsys):
     summary(evaluated, examples=2)
     told = capsys.readouterr().out

@@ -1,6 +1,5 @@
 """Gather what the report tells, before any of it is drawn."""
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +15,7 @@ from pipeline.reporting.report.nearest import Nearest, nearest
 from pipeline.reporting.report.settings import ReportSettings
 from pipeline.reporting.report.words import Grounding, ground
 from pipeline.tables import SPLITS
+from pipeline.text.clean import tokenise
 
 READ_AT_ONCE = 20_000  # training captions
 
@@ -66,7 +66,7 @@ def gather(
         settings: how many pictures and words to show.
     """
     said = [one.caption.split() for one in predictions]
-    grounding = ground(said, _references(captions, predictions))
+    grounding = ground(said, _references(predictions))
     gallery = choose(predictions, settings.examples, settings.seed)
     ungrounded = _most([len(one.alone) for one in grounding.verdicts], settings.examples)
     incomplete = _most([len(one.left_out) for one in grounding.verdicts], settings.examples)
@@ -99,15 +99,9 @@ def _most(numbers: Sequence[int], limit: int) -> list[int]:
     return sorted(places, key=lambda place: -numbers[place])[:limit]
 
 
-def _references(captions: pa.Table, predictions: Sequence[Prediction]) -> list[list[Tokens]]:
-    """Look up the words of the references of each prediction's picture."""
-    wanted = pa.array([one.image_id for one in predictions], pa.string())
-    own = captions.filter(pc.is_in(captions["image_id"], value_set=wanted))
-    groups: dict[str, list[Tokens]] = defaultdict(list)
-    columns = own["image_id"].to_pylist(), own["tokens"].to_pylist()
-    for image_id, tokens in zip(*columns, strict=True):
-        groups[image_id].append(tokens)
-    return [groups[one.image_id] for one in predictions]
+def _references(predictions: Sequence[Prediction]) -> list[list[Tokens]]:
+    """Take the references apart as they are shown: `clean` may have left some out."""
+    return [[tokenise(text) for text in one.references] for one in predictions]
 
 
 def _training(images: pa.Table, captions: pa.Table) -> Iterator[Tokens]:

@@ -1,5 +1,7 @@
 """Each rule passes what is good and catches what it is there for."""
 
+import html
+
 import pyarrow as pa
 import pytest
 
@@ -90,11 +92,18 @@ BROKEN = [
     ("caption_words", text("a " + "big " * 12 + "cat"), 1),
     ("no_invisible_characters", text("a c\x00at on grass"), 1),
     ("no_invisible_characters", text("a c\u200bat on grass"), 1),
+    ("no_invisible_characters", text("a foot\u00adball on grass"), 1),
     ("no_broken_encoding", text("a cafÃ© on the grass"), 1),
     ("no_broken_encoding", text("a caf\ufffd on the grass"), 1),
+    *(
+        ("no_broken_encoding", text(f"a {letter} on the grass"), 1)
+        for letter in (b.encode().decode("cp1252") for b in "ßÉÖÜÑéü")
+    ),
     ("no_broken_encoding", text("itâ€™s a cat on grass"), 1),
     ("no_markup", text("a <b>cat</b> on the grass"), 1),
     ("no_markup", text("a cat &amp; a dog"), 1),
+    ("no_markup", text(html.escape("a dog's ball on grass")), 1),
+    ("no_markup", text("&frac12; a cat on the grass"), 1),
     ("no_web_addresses", text("a cat https://cats.example"), 1),
     ("no_web_addresses", text("a cat by me@cats.example"), 1),
     ("english_letters", text("une forêt de sapins"), 1),

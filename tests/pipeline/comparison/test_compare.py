@@ -9,7 +9,7 @@ from pipeline.comparison.revisions import Run
 from pipeline.comparison.scoring import pair, score
 from pipeline.comparison.text import as_text
 from pipeline.comparison.view import as_data, as_page
-from pipeline.comparison.words import verdict
+from pipeline.comparison.words import p_value, verdict
 from pipeline.errors import InputError
 
 ROUNDS = 400
@@ -138,3 +138,17 @@ def test_texts_of_people_are_no_markup(predict):
     b = [replace(one, caption="<script>alert(1)</script>") for one in a]
     page = as_page(compared(a, b), {})
     assert "<script" not in page
+
+
+@pytest.mark.parametrize(
+    ("p", "rounds", "told"),
+    [
+        (2 / 1001, 1000, "\N{LESS-THAN OR EQUAL TO} 0.002"),
+        (0.0312, 1000, "0.031"),
+        (2 / 10001, 10000, "\N{LESS-THAN OR EQUAL TO} 0.0002"),
+        (0.0004, 10000, "0.0004"),
+        (1.0, 1000, "1.000"),
+    ],
+)
+def test_a_p_value_is_never_nought(p, rounds, told):
+    assert p_value(p, rounds) == told

@@ -147,6 +147,16 @@ def test_a_quote_never_closed_costs_one_line(tmp_path: Path, after: int) -> None
     assert texts(listing)["c#0"] == "A, cow"
 
 
+@pytest.mark.parametrize("separator", [",", "\t"])
+def test_quotes_never_closed_that_pair_up_merge_no_rows(tmp_path: Path, separator: str) -> None:
+    lines = ["image,caption", 'a.jpg,"go', 'b.jpg,says the sign"', "c.jpg,A cow ."]
+    content = "".join(f"{line.replace(',', separator)}\n" for line in lines)
+    name = "captions.csv" if separator == "," else "captions.tsv"
+    listing = read(make(tmp_path, content, name))
+    assert dropped(listing) == [("2", "broken_line")]
+    assert texts(listing) == {"b#0": 'says the sign"', "c#0": "A cow ."}
+
+
 def test_a_quote_inside_plain_text_stays(tmp_path: Path) -> None:
     listing = read(make(tmp_path, 'image,caption\na.jpg,A 5" pipe .\n'))
     assert texts(listing) == {"a#0": 'A 5" pipe .'}
@@ -200,6 +210,16 @@ def test_broken_lines_of_json(tmp_path: Path) -> None:
     assert texts(listing) == {"a#0": "A dog .", "c#0": "A cow ."}
     broken = [(str(number), "broken_line") for number in (1, 3, 4, 5, 6)]
     assert dropped(listing) == [*broken, ("7", "empty_caption"), ("8", "broken_line")]
+
+
+def test_columns_of_json_may_begin_late(tmp_path: Path) -> None:
+    lines = [
+        '{"image": "a.jpg", "caption": "A dog .", "note": 3}',
+        '{"image": "b.jpg", "caption": "A cat .", "split": "test"}',
+    ]
+    listing = read(make(tmp_path, "\n".join(lines), "captions.jsonl"))
+    assert [(image.image_id, image.split) for image in listing.images] == [("b", "test")]
+    assert ("1", "unknown_split") in dropped(listing)
 
 
 def test_json_without_any_object(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from pipeline.datasets.flickr30k import FLICKR30K
 from pipeline.datasets.flickr30k_kaggle import FLICKR30K_KAGGLE
 from pipeline.datasets.ingest import Ingested, IngestSettings, ingest
 from pipeline.datasets.layout import Layout
-from pipeline.datasets.text_layout import LOOKED_AT, begins_with_picture, first_line, only_file
+from pipeline.datasets.text_layout import LOOKED_AT, first_line, only_file
 from pipeline.errors import InputError
 
 # Of each layout the file of captions, a line without its picture and caption, and the split lists.
@@ -79,6 +79,21 @@ def test_lists_win(tmp_path: Path, layout: Layout, monkeypatch: pytest.MonkeyPat
     captions = [(r["item"], r["reason"]) for r in ingested.dropped if r["kind"] == "caption"]
     unlisted = [(f"{n}.png#0", "no_split") for n in (27, 28, 29)]
     assert captions == [*unlisted, ("z.png#0", "missing")]
+    pictures = [(r["item"], r["reason"]) for r in ingested.dropped if r["kind"] == "image"]
+    assert pictures == [(f"photos/{n}.png", "not_listed") for n in (27, 28, 29)]
+
+
+@all_layouts
+def test_lists_win_in_folders_below_too(
+    tmp_path: Path, layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"photos/{name}" for name in NAMES]
+    add_lists(make(tmp_path, layout, [*names, "photos/z.png"]), layout, names[:27])
+    ingested = read(monkeypatch, tmp_path)
+    assert len(ingested.images) == 27
+    captions = [(r["item"], r["reason"]) for r in ingested.dropped if r["kind"] == "caption"]
+    unlisted = [(f"photos/{n}.png#0", "no_split") for n in (27, 28, 29)]
+    assert captions == [*unlisted, ("photos/z.png#0", "missing")]
     pictures = [(r["item"], r["reason"]) for r in ingested.dropped if r["kind"] == "image"]
     assert pictures == [(f"photos/{n}.png", "not_listed") for n in (27, 28, 29)]
 
@@ -167,22 +182,6 @@ def test_the_first_line_is_found_past_a_mark_and_blank_lines(tmp_path: Path) -> 
     assert first_line(path) == "first"
     path.write_bytes(b"x" * 2 * LOOKED_AT)
     assert len(first_line(path)) == LOOKED_AT
-
-
-@pytest.mark.parametrize(
-    ("line", "is_one"),
-    [
-        ("a.jpg,x", True),
-        (' "a b.PNG" ,', True),
-        ("a.jpg", False),
-        ("a,b.jpg", False),
-        ("a.jpg.1,x", False),
-        (",x", False),
-        ("", False),
-    ],
-)
-def test_a_line_that_begins_with_a_picture(line: str, is_one: bool) -> None:
-    assert begins_with_picture(line, ",") is is_one
 
 
 def test_one_file_of_captions_is_needed(tmp_path: Path) -> None:

@@ -203,7 +203,7 @@ def test_quirks_of_pictures_captions_and_splits(tmp_path: Path) -> None:
         "train": [row(1, "one", " ", b"caf\xe9", "two"), row(2, "x"), row(2, "again"), row(3)],
         "validation": [row(4, "x"), row(1, "y")],
         "test": [row(5, "x"), row(6)],
-        "test2015": [row(7), row(8)],
+        "test2015": [row(7), row(8), row(8)],
         "unlabeled": [row(9)],
     }
     listing = read(prepare(tmp_path, splits))
@@ -218,6 +218,7 @@ def test_quirks_of_pictures_captions_and_splits(tmp_path: Path) -> None:
         ("caption", "1002#0", "picture_dropped"),
         ("image", "1001", "two_splits"),
         ("image", "1002", "duplicate_id"),
+        ("image", "1008", "duplicate_id"),
         ("image", "unlabeled", "unknown_split"),
     ]
     assert {i.image_id: i.split for i in listing.images if i.split != "train"} == {

@@ -339,6 +339,14 @@ def test_what_is_recognised(tmp_path: Path) -> None:
     assert recognises(tmp_path)
 
 
+def test_pictures_that_were_unpacked_are_no_shards(tmp_path: Path) -> None:
+    (tmp_path / "images.tar").touch()
+    assert recognises(tmp_path)
+    (tmp_path / "captions.csv").write_text("image,caption\na.jpg,A dog\n")
+    assert not recognises(tmp_path)
+    assert find.find_layout(tmp_path, "auto").name == "table"
+
+
 @pytest.mark.parametrize("ending", ["tar.gz", "tgz", "tar.zst", "TAR.XZ"])
 def test_compressed_shards_are_told(tmp_path: Path, ending: str) -> None:
     (tmp_path / f"00000.{ending}").touch()

@@ -25,6 +25,9 @@ WORDLIKE = st.text("aBc dE'fn-\u2019.,!?()\"1230 \u00e9\u201c\u2014tsl", max_siz
         ("\uff21 \uff24\uff4f\uff47", "a dog"),  # full-width letters
         ("caf\u00e9 and cafe\u0301", "caf\u00e9 caf\u00e9".replace(" ", " and ")),
         ("a 'quoted' word", "a quoted word"),
+        ("A dog\u00b4s ball, it`s red", "a dog 's ball it 's red"),
+        ("1\u00bd foot", "1 1\u20442 foot"),
+        ("iPhone\u2122 by Brand\u00ae", "iphone by brand"),
         ("#hashtag @man 50% off $5", "hashtag man 50 off 5"),
         ("!!! ... --- ( )", ""),
         ("", ""),
