@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Annotated
 
 import keras
+import PIL
 import typer
 
 from pipeline import backend
 from pipeline.images.cluster import encode_on_cluster
+from pipeline.images.decode import DECODING
 from pipeline.images.encoder import Encoder
 from pipeline.images.encoding import Encode
 from pipeline.images.features import FeaturesSettings, Source, extract
@@ -39,7 +41,8 @@ def features(
     settings = load(FeaturesSettings, "features", params)
     pictures = PictureList(images)
     model = _encoder(encoder, settings, pictures, raw)
-    source = Source(model.encode, model.spec.side, model.shape, model.identity, at_once())
+    named = model.spec.side, model.shape, model.identity
+    source = Source(model.encode, *named, at_once(), kept_as())
     if settings.engine == "ray":
         source = _on_cluster(source, model, encoder, raw, settings)
     manifest, work = extract(pictures, raw, source, cache, out, settings)
@@ -50,6 +53,11 @@ def features(
         len(manifest.shards),
         work.encoded,
     )
+
+
+def kept_as() -> str:
+    """Tell what the bytes of features depend on, beside the encoder and the picture."""
+    return f"-{keras.backend.backend()}-pillow{PIL.__version__}-{DECODING}"
 
 
 def at_once() -> int:
@@ -81,7 +89,7 @@ def _on_cluster(
     return replace(
         source,
         cluster=lambda pictures: encode_on_cluster(
-            pictures, raw, make_encoder, source.side, batch_size, ray
+            pictures, raw, make_encoder, source.side, batch_size, ray, settings.workers
         ),
     )
 

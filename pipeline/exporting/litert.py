@@ -144,7 +144,14 @@ start, step = decoder.get_signature_runner("start"), decoder.get_signature_runne
 for path in sys.argv[1:]:
     picture = Image.open(path)
     picture.draft("RGB", (2 * SIDE, 2 * SIDE))  # large JPEG is decoded at a fraction of its size
-    picture = ImageOps.exif_transpose(picture).convert("RGB")
+    picture = ImageOps.exif_transpose(picture)
+    if picture.mode.startswith("I"):  # 16 bits a pixel, of which 8 are kept
+        deep = np.asarray(picture).astype(np.uint32)
+        picture = Image.fromarray(((deep + 128) // 257).astype(np.uint8))
+    if picture.has_transparency_data:  # as it looks on white paper
+        paper = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(paper, picture.convert("RGBA"))
+    picture = picture.convert("RGB")
     picture = picture.resize((SIDE, SIDE), Image.Resampling.BILINEAR)
     state = start(**encode(pictures=np.asarray(picture)[None]))
     caption, token = [], START

@@ -45,6 +45,7 @@ def encode_on_cluster(
     side: int,
     batch_size: int,
     settings: RaySettings,
+    workers: int | None = None,
 ) -> Iterator[Encoded]:
     """Encode pictures on a Ray cluster, in any order.
 
@@ -55,6 +56,7 @@ def encode_on_cluster(
         side: of the pictures, pixels.
         batch_size: pictures that the encoder sees at once.
         settings: the cluster.
+        workers: threads that decode in each actor; without it, one for each of its `num_cpus`.
 
     Raises:
         InputError: Ray is not installed, the cluster cannot be reached or has no such GPUs, or a
@@ -66,7 +68,10 @@ def encode_on_cluster(
         return
     found = ray.data.from_arrow(tables).map_batches(
         _Actor,
-        fn_constructor_args=(raw.resolve(), make_encoder, side, batch_size),
+        fn_constructor_args=(
+            *(raw.resolve(), make_encoder, side, batch_size),
+            workers or max(1, int(settings.num_cpus)),
+        ),
         batch_size=batch_size,
         batch_format="pyarrow",
         concurrency=settings.actors,
@@ -83,9 +88,14 @@ class _Actor:
     """An encoder in a process of its own."""
 
     def __init__(
-        self, raw: Path, make_encoder: Callable[[], Encode], side: int, batch_size: int
+        self,
+        raw: Path,
+        make_encoder: Callable[[], Encode],
+        side: int,
+        batch_size: int,
+        workers: int,
     ) -> None:
-        self.raw, self.side, self.batch_size = raw, side, batch_size
+        self.raw, self.side, self.batch_size, self.workers = raw, side, batch_size, workers
         self.encode = make_encoder()
 
     def __call__(self, table: pa.Table) -> pa.Table:
@@ -100,7 +110,8 @@ class _Actor:
     def _encoded(self, pictures: Sequence[Picture]) -> pa.Table:
         keys: list[str] = []
         features: list[np.ndarray] = []
-        for batch, pixels in read_batches(pictures, self.raw, self.side, self.batch_size):
+        given = pictures, self.raw, self.side, self.batch_size, self.workers
+        for batch, pixels in read_batches(*given):
             keys.extend(picture.sha256 for picture in batch)
             features.extend(encode_padded(self.encode, pixels, self.batch_size))
         return pa.table(

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import SEEK_CUR, SEEK_END, SEEK_SET, BufferedReader, BytesIO, RawIOBase
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +37,10 @@ from PIL import (
     UnidentifiedImageError,
     WebPImagePlugin,
 )
+
+# Of all that decides on what a picture's bytes come out as: with every change of it, one more.
+# Features that are kept for later runs are of one version (and of one of Pillow).
+DECODING = 2
 
 PictureReason = Literal[
     "missing",  # no such file
@@ -69,6 +73,7 @@ warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 CUT_OFF = ("truncated", "end of", "eof")
 SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
 ORIENTATION = 0x0112  # the EXIF tag
+BITS_PER_SAMPLE, PHOTOMETRIC, WHITE_IS_ZERO = 258, 262, 0  # TIFF's tags, and a value of the last
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -360,6 +365,8 @@ def _to_rgb(image: Image.Image, stored_as: str | None) -> Image.Image:
     if image.mode in SIXTEEN_BITS or (image.mode == "I" and stored_as in ("PNG", "PPM")):
         # Pillow's own convert clips 16 bits at 255, which turns most of the picture white.
         deep = np.asarray(image).astype(np.uint32)  # (h, w), 0 to 65535
+        if isinstance(image, TiffImagePlugin.TiffImageFile):
+            deep = _sixteen_bits(deep, image.tag_v2)
         return Image.fromarray(((deep + 128) // 257).astype(np.uint8)).convert("RGB")
     if image.mode in ("I", "F"):
         raise ValueError(f"expected 8 or 16 bits a channel. Received: mode {image.mode}")
@@ -368,6 +375,14 @@ def _to_rgb(image: Image.Image, stored_as: str | None) -> Image.Image:
         paper = Image.new("RGBA", picture.size, "white")
         return Image.alpha_composite(paper, picture).convert("RGB")
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _sixteen_bits(deep: npt.NDArray[np.uint32], tags: Any) -> npt.NDArray[np.uint32]:
+    """Scale the values of a grey TIFF, of 12 bits say, to 16, white being the greatest."""
+    bits = int(tags.get(BITS_PER_SAMPLE, (16,))[0])
+    if bits < 16:
+        deep = (deep * 65535 + (2**bits - 1) // 2) // (2**bits - 1)
+    return 65535 - deep if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO else deep
 
 
 def _orientation(image: Image.Image) -> int:

@@ -68,6 +68,8 @@ class Source:
         identity: names all that decides on them, see `spec.identity`.
         at_once: batches that are encoded at the same time; above 1, `encode` is called from
             several threads. The same batch gives the same bytes whatever this is.
+        kept_as: what else their bytes depend on, such as the decoder's version; features that were
+            kept with another are worked out anew.
         cluster: pictures -> their features in any order, as `cluster.py` works them out; None
             where `encode` does it here.
     """
@@ -77,6 +79,7 @@ class Source:
     shape: tuple[int, ...]
     identity: str
     at_once: int = 1
+    kept_as: str = ""
     cluster: Callable[[Iterable[Picture]], Iterator[Encoded]] | None = None
 
 
@@ -147,7 +150,7 @@ def extract(
             cache's files are damaged again and again.
     """
     remove_unfinished(out.parent, out.name)
-    cache = FeatureCache(cache_folder, source.identity, source.shape)
+    cache = FeatureCache(cache_folder, source.identity + source.kept_as, source.shape)
     digests = digests_of(pictures)
     missing = len(cache.missing(digests))
     each = 4 * math.prod(source.shape)
@@ -317,6 +320,13 @@ class _Writer:
 
     def _put(self, keys: list[str], features: np.ndarray) -> None:
         start = time.perf_counter()
+        is_finite = np.isfinite(features).reshape(len(keys), -1).all(axis=1)
+        if not is_finite.all():  # or they would be kept, and stop every later run
+            raise InputError(
+                "features: expected numbers from the encoder. Received: infinite ones, or none, of "
+                f"the picture with sha256 {keys[int(np.argmin(is_finite))]}. Set "
+                "features.precision: float32; or its weights are broken: check encoder.weights"
+            )
         self.cache.put(keys, features)
         self.work.writing.seconds += time.perf_counter() - start
 

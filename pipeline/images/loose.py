@@ -57,10 +57,12 @@ def find_pictures(given: Iterable[str], recursive: bool = False) -> list[Path]:
         recursive: take the folders in folders as well; links to folders are not followed.
 
     Raises:
-        InputError: a folder without pictures, or one that cannot be read.
+        InputError: a name is empty, or it is a folder without pictures or one that cannot be read.
     """
     paths: dict[Path, None] = {}
     for name in given:
+        if not name:  # as of a shell's variable that is not set; it would be the folder at hand
+            raise InputError("expected a path. Received: an empty one; . is the folder at hand")
         path = Path(name)
         if _is_folder(path):
             paths.update(dict.fromkeys(_in_folder(path, recursive)))

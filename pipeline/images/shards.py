@@ -316,7 +316,8 @@ def _not_finite(image_id: str, value: np.ndarray, dtype: Precision) -> str:
     if not np.isfinite(value).all():
         return (
             f"features: picture {image_id}: expected numbers from the encoder. Received: values "
-            "that are infinite or not a number. Its weights are broken: check encoder.weights"
+            "that are infinite or not a number. Set features.precision: float32; or its weights "
+            "are broken: check encoder.weights"
         )
     return (
         f"features: picture {image_id}: expected values up to {np.finfo(dtype).max:.0f}, the "
@@ -337,12 +338,20 @@ def _broken_told(path: Path) -> Iterator[None]:
         yield
     except InputError:
         raise
+    except OSError as error:
+        if error.errno is None:  # Arrow's, of the content
+            raise _broken(path, error) from error
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
     except Exception as error:  # Arrow and TensorFlow raise a dozen kinds
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise InputError(
-            f"{path}: expected a shard as {MANIFEST} describes it. Received: {reason}. Make the "
-            "features anew: dvc repro features"
-        ) from error
+        raise _broken(path, error) from error
+
+
+def _broken(path: Path, error: Exception) -> InputError:
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    return InputError(
+        f"{path}: expected a shard as {MANIFEST} describes it. Received: {reason}. Make the "
+        "features anew: dvc repro features"
+    )
 
 
 def _check(folder: Path, shard: Shard, manifest: Manifest) -> None:
@@ -409,12 +418,15 @@ def _open_parquet(path: Path, manifest: Manifest) -> _OpenShard:
         ids = file.read(columns=["image_id"])["image_id"].to_pylist()
         groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
         begins = np.array([at for group in groups for at in _values_at(group, size)], "int64")
-        mapped = np.memmap(path, "uint8", mode="r")
 
         def read(rows: np.ndarray) -> np.ndarray:
             values = np.empty((len(rows), size), "uint8")
-            for value, begin in zip(values, begins[rows], strict=True):
-                value[:] = mapped[begin : begin + size]
+            # Opened each time: thousands of shards would be too many open files.
+            with path.open("rb", buffering=0) as stream:
+                for value, begin in zip(values, begins[rows].tolist(), strict=True):
+                    stream.seek(begin)
+                    if stream.readinto(value.data) != size:
+                        raise ValueError(f"expected {size} bytes at {begin}. Received: fewer")
             return values.view(manifest.dtype)
 
         first = 0

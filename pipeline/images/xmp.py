@@ -30,7 +30,7 @@ EMPTY = (
 # What XML 1.0 cannot hold, in any spelling.
 FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _ATTRIBUTE = re.compile(rb"""\s+([^\s=]+)\s*=\s*("[^"]*"|'[^']*')""")
-_PADDING = re.compile(rb"\s+(<\?xpacket end=[^>]*>)?\s*\Z")
+_END = b"<?xpacket end="
 # Depths, of the document's element 1, at which these stand; without x:xmpmeta they are one less.
 _PARENT = ((RDF, "RDF"), (RDF, "Description"))
 Name = tuple[str, str]  # namespace, local name
@@ -94,7 +94,11 @@ def described(packet: bytes | None, text: str) -> bytes:
 
 def without_padding(packet: bytes) -> bytes:
     """Leave out the white space that writers leave at the end for changes in place."""
-    return _PADDING.sub(lambda found: b"\n" + (found[1] or b""), packet)
+    whole = packet.rstrip()
+    at = whole.rfind(_END)
+    if at >= 0 and whole.find(b">", at) == len(whole) - 1 and whole[:at] != whole[:at].rstrip():
+        return whole[:at].rstrip() + b"\n" + whole[at:]
+    return whole + b"\n" if whole != packet else packet
 
 
 def _ours(text: str, about: str) -> bytes:

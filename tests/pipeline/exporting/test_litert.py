@@ -1,11 +1,13 @@
 """The LiteRT models say what the captioner says, run by the program in their own README."""
 
 import re
+import textwrap
 from pathlib import Path
 
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
+from PIL import Image, ImageOps
 
 from pipeline.captioner import bundle
 from pipeline.captioner.captioner import SearchSettings
@@ -55,6 +57,23 @@ def test_the_readme_is_a_program_that_says_the_same(written, model, upright, cle
     found = run(clean_process, written, upright)
     assert found == says(model, squares, max_words=8)
     assert len(set(found)) > 1
+
+
+def test_transparent_and_deep_pictures_are_read_alike(written, model, tmp_path, clean_process):
+    clear = np.zeros((48, 48, 4), "uint8")
+    clear[8:24, 8:24] = (220, 30, 30, 255)
+    deep = np.repeat(np.linspace(0, 65535, 48).astype("uint16")[None], 48, axis=0)
+    paths = [tmp_path / "clear.png", tmp_path / "deep.png"]
+    for path, values in zip(paths, (clear, deep), strict=True):
+        Image.fromarray(values).save(path)
+    squares = np.stack([read_square(path, model.side, MAX_PIXELS) for path in paths])
+    assert run(clean_process, written, paths) == says(model, squares, max_words=8)
+    source = program(written)
+    lines = source[source.index("    picture = Image.open") : source.index("    state = start")]
+    for path, square in zip(paths, squares, strict=True):
+        found = {"Image": Image, "ImageOps": ImageOps, "np": np, "SIDE": model.side, "path": path}
+        exec(textwrap.dedent(lines), found)
+        assert np.array_equal(np.asarray(found["picture"]), square)
 
 
 def test_a_picture_on_its_side_is_turned(written, model, pictures, clean_process):

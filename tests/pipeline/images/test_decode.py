@@ -4,6 +4,7 @@ import hashlib
 import io
 import os
 import pickle
+import struct
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -222,6 +223,30 @@ def test_sixteen_bit_tiff_of_the_other_byte_order(tmp_path: Path) -> None:
     picture = Image.frombytes("I;16B", (2, 1), bytes([0x80, 0x80, 0xFF, 0xFF]))
     square = read_square(save(tmp_path, picture, "a.tif"), 2, BOUND)
     assert square[0, :, 0].tolist() == [128, 255]
+
+
+def grey_tiff(folder: Path, bits: int, photometric: int, width: int, row: bytes) -> Path:
+    """A TIFF of one row, as scanners write what Pillow does not."""
+    tags = {256: width, 257: 1, 258: bits, 259: 1, 262: photometric, 273: 8, 277: 1, 278: 1}
+    tags[279] = len(row)
+    padded = row + b"\0" * (len(row) % 2)
+    entries = (struct.pack("<HHII", tag, 3, 1, value) for tag, value in tags.items())
+    directory = struct.pack("<H", len(tags)) + b"".join(entries) + b"\0" * 4
+    path = folder / f"{bits}-{photometric}.tif"
+    path.write_bytes(b"II*\0" + struct.pack("<I", 8 + len(padded)) + padded + directory)
+    return path
+
+
+def test_twelve_bits_are_scaled_too(tmp_path: Path) -> None:
+    row = bytes.fromhex("000800fff000")  # 0, 2048, 4095, 0
+    square = read_square(grey_tiff(tmp_path, 12, 1, 4, row), 4, BOUND)
+    assert square[0, :, 0].tolist() == [0, 128, 255, 0]
+
+
+@pytest.mark.parametrize(("photometric", "found"), [(1, [0, 255]), (0, [255, 0])])
+def test_white_may_be_nought(tmp_path: Path, photometric: int, found: list[int]) -> None:
+    square = read_square(grey_tiff(tmp_path, 16, photometric, 2, b"\0\0\xff\xff"), 2, BOUND)
+    assert square[0, :, 0].tolist() == found
 
 
 def test_transparent_shows_white(tmp_path: Path) -> None:

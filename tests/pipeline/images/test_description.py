@@ -483,3 +483,24 @@ def test_a_text_file_beside_is_written_once(photo):
     assert out.read_text() == f"{DESCRIPTION}\n"
     write_beside(photo, "another", force=True)
     assert out.read_text() == "another\n"
+
+
+@pytest.mark.parametrize(
+    ("packet", "left"),
+    [
+        (b'<a/>  <?xpacket end="w"?>', b'<a/>\n<?xpacket end="w"?>'),
+        (b'<a/>  <?xpacket end="w"?> \n', b'<a/>\n<?xpacket end="w"?>'),
+        (b'<a/><?xpacket end="w"?>', b'<a/><?xpacket end="w"?>'),
+        (b"<a/>  \n", b"<a/>\n"),
+        (b"<a/>", b"<a/>"),
+        (b"<a> </a>", b"<a> </a>"),
+        (b"", b""),
+    ],
+)
+def test_padding_is_what_stands_at_the_end(packet, left):
+    assert xmp.without_padding(packet) == left
+
+
+def test_white_space_elsewhere_takes_no_time():
+    packet = b"<a>" + b" " * 100_000 + b"</a>"
+    assert xmp.without_padding(packet) == packet  # by a search that goes back it took days

@@ -135,6 +135,31 @@ def test_a_warm_cache_computes_nothing(drawn, run):
     assert same(found, again)
 
 
+def test_what_is_no_number_is_told_and_not_kept(drawn, raw, tmp_path):
+    def broken(pixels):
+        features = pixels.mean(axis=(1, 2)).astype("float32")
+        return np.where(features < features.max(), features, np.nan)
+
+    pictures, cache = drawn(3), cache_in(tmp_path / "cache")
+    told = r"sha256 [0-9a-f]{64}\. Set features\.precision: float32"
+    with pytest.raises(InputError, match=told):
+        compute(pictures, raw, source(broken), cache, BATCH)
+    assert len(cache.missing(digests_of(pictures))) == 3
+    assert compute(pictures, raw, source(Encode()), cache, BATCH).encoded == 3
+
+
+def test_what_was_read_by_another_decoder_is_encoded_again(drawn, raw, tmp_path):
+    encoded = []
+    for kept_as in ("-pillow1", "-pillow2", "-pillow1"):
+        given = replace(source(Encode()), kept_as=kept_as)
+        manifest, work = extract(
+            drawn(3), raw, given, tmp_path / "cache", tmp_path / "out", settings()
+        )
+        assert manifest.encoder == IDENTITY
+        encoded.append(work.encoded)
+    assert encoded == [3, 3, 0]
+
+
 def test_ten_new_pictures_are_ten_pictures_to_encode(drawn, run):
     before, _ = run("cache", drawn(6))
     found, encode = run("cache", drawn(16))

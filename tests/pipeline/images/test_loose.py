@@ -82,6 +82,11 @@ def test_a_folder_that_cannot_be_read_is_told(album):
     album.chmod(0o755)
 
 
+def test_an_empty_name_is_no_folder(album):
+    with pytest.raises(InputError, match=r"expected a path\. Received: an empty one"):
+        find_pictures([str(album), ""])
+
+
 def test_names_of_a_list():
     assert names_of(b"a b\n\nc\r\n \xff\n") == ["a b", "c", " \udcff"]
     assert names_of(b"a\nb\0c\r\0", b"\0") == ["a\nb", "c\r"]

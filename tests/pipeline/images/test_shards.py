@@ -1,6 +1,8 @@
 """Feature shards: the same in both formats, stable, checked, and open to any other reader."""
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -282,6 +284,29 @@ def test_a_reader_does_not_hold_the_rows_in_memory(tmp_path):
     kept, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert kept < 300_000
+
+
+@pytest.mark.parametrize("file_format", ["parquet", "tfrecord"])
+def test_shards_are_not_held_open(tmp_path, file_format):
+    write(
+        tmp_path / "set", some_grids(40), shape=(2, 3, 4), file_format=file_format, rows_per_shard=1
+    )
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    reader = open_shards(tmp_path / "set", ENCODER)
+    reader.rows(np.arange(40))
+    assert len(list(Path("/proc/self/fd").iterdir())) < before + 10
+
+
+def test_a_shard_that_the_system_will_not_open_is_not_called_broken(tmp_path, monkeypatch):
+    write(tmp_path / "set", some_grids(3), shape=(2, 3, 4))
+    reader = open_shards(tmp_path / "set", ENCODER)
+
+    def refuse(*_, **__):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(InputError, match=r"parquet: cannot be read: Too many open files"):
+        reader.rows(np.arange(3))
 
 
 def test_row_groups_are_small_so_that_readers_can_share_a_file(tmp_path):
