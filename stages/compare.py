@@ -54,11 +54,11 @@ def compare(
     found = compare_runs(a, b, examples, rounds, seed)
     if as_json:
         typer.echo(json.dumps(as_data(found), indent=2, ensure_ascii=False, sort_keys=True))
-        if out is None:
-            return
     else:
         typer.echo(as_text(found), nl=False)
-    page = out or PAGE
+    page = out or (None if as_json else PAGE)
+    if page is None:
+        return
     shown = [one.image_id for one in (*found.gained, *found.lost)]
     pictures = read_at_hand(shown, images, raw or _folder(b), side)
     write_text(page, as_page(found, pictures))

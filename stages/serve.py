@@ -56,10 +56,7 @@ def serve(
         float, typer.Option(min=0, max=5, help="Exponent of the usual length.")
     ] = USUAL.length_penalty,
     beam_width: Annotated[
-        int,
-        typer.Option(
-            callback=lambda width: _offered(width), help="Where none is chosen: 1, 3, 5 or 10."
-        ),
+        int, typer.Option(help="Where none is chosen: 1, 3, 5 or 10.")
     ] = USUAL.beam_width,
     max_mb: Annotated[float, typer.Option(min=0.01, max=1024, help="Of an upload.")] = 20,
     max_pixels: Annotated[
@@ -74,6 +71,7 @@ def serve(
     ] = 30,
 ) -> None:
     """Serve a page where a picture is captioned, and the same over HTTP for programs."""
+    search = consensus, guide, length_penalty, _offered(beam_width)
     bounds = Bounds(int(max_mb * MIB), max_pixels, concurrency, queue, timeout)
     bundle = bundle or last_trained()
     with tempfile.TemporaryDirectory(prefix="caption-serve-") as folder:
@@ -92,7 +90,6 @@ def serve(
                 words = captioner.captioner.vocabulary.words
                 card = model_card(unpacked, len(words), metrics or _metrics_beside(bundle))
             shown = _examples(Path(folder) / "examples", examples, words, max_pixels)
-            search = consensus, guide, length_penalty, _offered(beam_width)
             with closing(Describer(captioner, bounds, *search)) as describer:
                 describer.warm_up()
                 running = server.server_of(server.make_app(describer, card, shown))

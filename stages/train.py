@@ -39,7 +39,7 @@ from stages.command import run
 
 log = logging.getLogger(__name__)
 
-CODE = Path(training.__file__).parents[2]
+ROOT = Path(training.__file__).parents[2]
 # What decides on the result of a training, beside its inputs: modules, and folders of them.
 DECIDING = (
     "pipeline/captioner",
@@ -267,7 +267,7 @@ def _key(inputs: list[Path], settings: str) -> str:
 
 def _code() -> list[Path]:
     """List the modules that decide on a training's result."""
-    named = [CODE / name for name in DECIDING]
+    named = [ROOT / name for name in DECIDING]
     return [
         path for one in named for path in (sorted(one.rglob("*.py")) if one.is_dir() else [one])
     ]

@@ -71,9 +71,7 @@ class SelfCriticalSettings(Settings):
     pictures: int = Field(ge=1)  # a step
     learning_rate: float = Field(gt=0)  # Adam; halved when validation falls below the start
     clip_norm: float = Field(gt=0)  # bound on the norm of all gradients together
-    max_words: int = Field(
-        ge=1, le=MOST_WORDS
-    )  # bound on sampled captions, and on those of the validation
+    max_words: int = Field(ge=1, le=MOST_WORDS)  # bound on captions, sampled and of validation
 
 
 OnEpoch = Callable[[dict[str, float]], None]

@@ -20,9 +20,9 @@ LAYOUTS: tuple[Layout, ...] = (
     KARPATHY,  # before those whose pictures it lists: who adds its file wants its splits
     COCO,
     FLICKR8K,
-    FLICKR8K_KAGGLE,
     FLICKR30K,
-    FLICKR30K_KAGGLE,
+    FLICKR30K_KAGGLE,  # before the next, which would take the numbers of its captions for words
+    FLICKR8K_KAGGLE,
     TFDS,
     WEBDATASET,
     TABLE,

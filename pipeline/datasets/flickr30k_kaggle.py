@@ -21,6 +21,7 @@ Source: Young, Lai, Hodosh and Hockenmaier, TACL 2014. Its quirks, and what beco
 import re
 from pathlib import Path
 
+from pipeline.datasets.flickr8k_kaggle import parse as parse_named
 from pipeline.datasets.flickr8k_kaggle import unquoted
 from pipeline.datasets.layout import Layout, Listing
 from pipeline.datasets.pictures import PICTURE_COLUMNS, begins_with_picture
@@ -80,14 +81,10 @@ def is_header(line: str) -> bool:
 def parse_commas(line: str) -> NamedCaption | None:
     """Split a line: `a.jpg,0,"A dog , running"` -> a.jpg, 0, `A dog , running`; None if broken."""
     written, _, rest = line.partition(",")
-    number, comma, said = (part.strip() for part in rest.partition(","))
-    name = unquoted(written)
-    if not comma or not name or not NUMBER.fullmatch(number):
+    name, said = unquoted(written), parse_named(rest)
+    if not name or said is None or not NUMBER.fullmatch(said.name):
         return None
-    text = unquoted(said)
-    if text is None:
-        return NamedCaption(name, number, said, is_repaired=True)
-    return NamedCaption(name, number, text)
+    return said._replace(name=name, number=said.name)
 
 
 def is_comma_header(line: str) -> bool:

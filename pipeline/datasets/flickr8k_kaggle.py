@@ -13,7 +13,6 @@ Source: Hodosh, Young and Hockenmaier, JAIR 2013. Its quirks, and what becomes o
     no numbers of captions      counted in order of appearance: `<image_id>#0` and on
 """
 
-import re
 from pathlib import Path
 
 from pipeline.datasets.layout import Layout, Listing
@@ -28,16 +27,12 @@ from pipeline.datasets.text_layout import (
 )
 
 NAME = "captions.txt"
-NUMBERED = re.compile(r"[^,]*,\s*[0-9]+\s*,")
 
 
 def recognises(raw: Path) -> bool:
-    """Tell whether captions.txt begins with `image,caption`, or a picture's name and a comma.
-
-    A number and a second comma after it are Flickr30k's (`flickr30k_kaggle.py`).
-    """
+    """Tell whether captions.txt begins with `image,caption`, or a picture's name and a comma."""
     line = first_line(raw / NAME)
-    return is_header(line) or (begins_with_picture(line, ",") and not NUMBERED.match(line))
+    return is_header(line) or begins_with_picture(line, ",")
 
 
 def read(raw: Path) -> Listing:

@@ -75,6 +75,19 @@ def names_in(folder: Path) -> list[str]:
     return sorted(name for name in names if id_of(name) != name)
 
 
+def names_beside(folder: Path, paths: Collection[str]) -> Iterator[str]:
+    """Yield the picture files that lie where those of `paths` do, themselves included.
+
+    Args:
+        folder: that the paths are relative to, with /; folders outside it are not looked into.
+        paths: of pictures, be they there or not.
+    """
+    for beside in sorted({posixpath.dirname(path) for path in paths}):
+        if beside.startswith("/") or ".." in beside.split("/") or "\0" in beside:
+            continue
+        yield from (posixpath.join(beside, name) for name in names_in(folder / beside))
+
+
 def unlisted(raw: Path, paths: Collection[str]) -> Iterator[str]:
     """Yield the picture files that lie beside those of `paths`, and are not of them.
 
@@ -83,13 +96,7 @@ def unlisted(raw: Path, paths: Collection[str]) -> Iterator[str]:
         paths: Relative to it, with /. Folders outside it are not looked into.
     """
     listed = set(paths)
-    for beside in sorted({posixpath.dirname(path) for path in listed}):
-        if beside.startswith("/") or ".." in beside.split("/") or "\0" in beside:
-            continue
-        for name in names_in(raw / beside):
-            path = posixpath.join(beside, name)
-            if path not in listed:
-                yield path
+    return (path for path in names_beside(raw, listed) if path not in listed)
 
 
 def _fullest(raw: Path, names: list[str]) -> str | None:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from pipeline.datasets.layout import ListedCaption, ListedImage, Listing, Reason, is_storable
 from pipeline.datasets.lines import numbered_lines
-from pipeline.datasets.pictures import find_folder, id_of, names_in
+from pipeline.datasets.pictures import find_folder, id_of, names_beside
 from pipeline.datasets.split_lists import Patterns, find_lists, read_lists
 from pipeline.errors import InputError
 
@@ -67,24 +67,12 @@ def read_text_layout(raw: Path, captions: Path, form: LineForm, patterns: Patter
         listing.images = named
     listed = {image.path: image.image_id for image in listing.images}
     folder = find_folder(raw, listed, ", ".join(map(str, lists.values())) or str(captions))
-    files = _files_beside(raw / folder, [image.path for image in named])
+    files = list(names_beside(raw / folder, [image.path for image in named]))
     _take_captions(lines, form, listed, set(files), listing)
     # A path that is absolute stays so: it is refused, and not looked for in the folder.
     listing.images = [i._replace(path=posixpath.join(folder, i.path)) for i in listing.images]
     _note_unlisted(folder, files, listed, listing)
     return listing
-
-
-def _files_beside(folder: Path, names: Collection[str]) -> list[str]:
-    """List the picture files of the folders that named pictures lie in, relative to `folder`."""
-    below = sorted({posixpath.dirname(name) for name in names})
-    inside = [one for one in below if not one.startswith("/") and ".." not in one.split("/")]
-    return [
-        posixpath.join(one, name)
-        for one in inside
-        if "\0" not in one
-        for name in names_in(folder / one)
-    ]
 
 
 def only_file(raw: Path, pattern: str, found: Sequence[Path]) -> Path:

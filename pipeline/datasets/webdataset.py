@@ -51,9 +51,9 @@ CAPTION_SUFFIXES = (".txt", ".json")  # the first that a sample has is read
 LONGEST_TEXT = 2**20  # bytes of a .txt or .json
 LONGEST_HEADERS = 2**20  # bytes read to learn of one member
 MOST_GLOBAL_HEADERS = 64  # tarfile copies them for every member
+NUMBERED = re.compile(r"\d{5,}\.t", re.IGNORECASE)  # as img2dataset names its shards
 # Compressed tars are told of only where they are numbered as shards are: photos.tar.gz beside a
 # list of captions is what people leave lying after they have unpacked it.
-NUMBERED = re.compile(r"\d{5,}\.t", re.IGNORECASE)
 COMPRESSED = re.compile(r"\d{5,}\.(tar\.\w+|tgz|tbz2|txz)", re.IGNORECASE)
 
 

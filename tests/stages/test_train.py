@@ -16,7 +16,7 @@ from pipeline.files import unsealed, write_sealed
 from pipeline.images.encoder import Encoder
 from pipeline.images.shards import open_shards, read_manifest
 from pipeline.text.embeddings import write_embeddings
-from stages.train import CODE, KEPT, _code, _key
+from stages.train import KEPT, ROOT, _code, _key
 from tests.stages.conftest import SETTINGS
 
 
@@ -267,8 +267,8 @@ def test_a_killed_training_does_not_continue_with_other_word_vectors(
 def test_a_finished_training_is_not_kept_for_other_code(
     featured, train_inputs, tmp_path, folders, monkeypatch
 ):
-    modules = [module.relative_to(CODE) for module in _code()]
-    monkeypatch.setattr("stages.train.CODE", tmp_path / "code")
+    modules = [module.relative_to(ROOT) for module in _code()]
+    monkeypatch.setattr("stages.train.ROOT", tmp_path / "code")
     for name in modules:
         (tmp_path / "code" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "code" / name).write_text("one = 1")
@@ -291,20 +291,15 @@ def test_a_finished_training_is_not_kept_for_another_keras(train_inputs, monkeyp
 
 
 def test_what_decides_on_a_training_is_all_that_dvc_runs_it_again_for():
-    graph = yaml.safe_load((CODE / "dvc.yaml").read_text())["stages"]["train"]["deps"]
-    listed = {CODE / dep for dep in graph if dep.endswith(".py")}
+    graph = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]["train"]["deps"]
+    listed = {ROOT / dep for dep in graph if dep.endswith(".py")}
     others = {  # how files are read and written, and what is told
         *("pipeline/__init__.py", "pipeline/errors.py", "pipeline/files.py", "pipeline/machine.py"),
-        *(
-            "pipeline/params.py",
-            "pipeline/progress.py",
-            "pipeline/tables.py",
-            "pipeline/weights.py",
-        ),
-        *("pipeline/evaluation/over_seeds.py", "pipeline/images/spec.py"),
+        *("pipeline/params.py", "pipeline/progress.py", "pipeline/tables.py"),
+        *("pipeline/weights.py", "pipeline/evaluation/over_seeds.py", "pipeline/images/spec.py"),
         *("stages/__init__.py", "stages/command.py"),
     }
-    assert listed - set(_code()) == {CODE / name for name in others}
+    assert listed - set(_code()) == {ROOT / name for name in others}
 
 
 @pytest.mark.parametrize(
@@ -318,7 +313,7 @@ def test_what_decides_on_a_training_is_all_that_dvc_runs_it_again_for():
 def test_what_would_end_hours_later_is_told_at_once(
     featured, train_inputs, one_line, tmp_path, changes, told
 ):
-    params = yaml.safe_load((CODE / "params.yaml").read_text())["train"]
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())["train"]
     whole = {
         name: {**params[name], **value} if isinstance(value, dict) else value
         for name, value in changes.items()

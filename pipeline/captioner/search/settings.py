@@ -35,9 +35,8 @@ class SearchSettings(Settings):
     length_penalty: float = Field(ge=0, le=5)  # exponent of the length; 0: none
     max_words: int = Field(ge=1, le=MOST_WORDS)  # bound on a caption's words
     min_words: int = Field(ge=0)
-    block_ngrams: int = Field(
-        ge=0, le=MOST_WORDS
-    )  # no words in a row, as many, come twice; 0: they may
+    # No words in a row, as many as this, come twice; 0: they may.
+    block_ngrams: int = Field(ge=0, le=MOST_WORDS)
     forbidden_words: list[Word]
     required_words: list[Word]  # each must occur; of dog|dogs, one of them
     consensus: float = Field(ge=0, le=1000)  # weight of the CIDEr to be expected; 0: none
