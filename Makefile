@@ -16,6 +16,7 @@ help:  ## List the targets
 
 repro: $(READY)  ## Run the whole pipeline; only what changed runs again
 	@python -m stages.mend
+	@[ dvc.lock -nt params.yaml ] || python -m stages.settings
 	dvc repro
 	@python -m stages.summary
 

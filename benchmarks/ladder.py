@@ -32,7 +32,8 @@ import yaml
 
 from benchmarks.timing import machine, photographs, weights
 from pipeline.evaluation.over_seeds import over_seeds
-from pipeline.files import write_json, write_text
+from pipeline.files import sha256_of, write_json, write_text
+from pipeline.params import parse_yaml
 
 if TYPE_CHECKING:  # it brings Keras, for which `train` need not wait
     from pipeline.evaluation.split import Split
@@ -89,7 +90,7 @@ def read_rows(path: Path = ROWS, params: Path = ROOT / "params.yaml") -> dict[st
 
     rows = {}
     for name, row in ladder["rows"].items():
-        settings = yaml.safe_load(plain)
+        settings = parse_yaml(plain)
         for key, value in changes(name).items():
             _set(settings, key.split("."), value)
         of, ensemble = row.get("of", name), row.get("ensemble", False)
@@ -263,16 +264,18 @@ def train(
     begun = time.perf_counter()
     with ThreadPoolExecutor(jobs) as pool:
         chains = work.chains(rows, numbers)
-        for done in [pool.submit(_train_chain, work, chain) for chain in chains]:
-            _told(done.exception())
+        trained = [pool.submit(_train_chain, work, chain) for chain in chains]
+        failed = sum([_told(done.exception()) for done in trained])
         groups = [
             (row, group)
             for row in rows
             for group in ([numbers] if row.ensemble else [[seed] for seed in numbers])
         ]
-        for done in [pool.submit(work.caption, *group) for group in groups]:
-            _told(done.exception())
+        captioned = [pool.submit(work.caption, *group) for group in groups]
+        failed += sum([_told(done.exception()) for done in captioned])
     log.info("%.0f s", time.perf_counter() - begun)
+    if failed:
+        raise typer.Exit(1)
 
 
 def _train_chain(work: Work, chain: Sequence[tuple[Row, int]]) -> None:
@@ -282,9 +285,11 @@ def _train_chain(work: Work, chain: Sequence[tuple[Row, int]]) -> None:
         work.caption(row, [seed])
 
 
-def _told(error: BaseException | None) -> None:
+def _told(error: BaseException | None) -> bool:
+    """Log what went wrong; tell whether anything did."""
     if error is not None:
         log.error("%s", error)
+    return error is not None
 
 
 @app.command()
@@ -347,8 +352,8 @@ def _scored(path: Path, references: Mapping[str, Mapping[str, Sequence[str]]]) -
     """The official scores of captions by split; worked out once."""
     from pipeline.evaluation.scores import score as official
 
-    known = path.with_name("scores.json")
-    if not known.exists():
+    known, own = path.with_name("scores.json"), sha256_of(path)
+    if not known.exists() or json.loads(known.read_text()).get("captions") != own:
         captions = json.loads(path.read_text())
         scored = {split: official(captions[split], references[split]) for split in SPLITS}
         rounded = {
@@ -356,9 +361,9 @@ def _scored(path: Path, references: Mapping[str, Mapping[str, Sequence[str]]]) -
             | {"tokenisation": found.tokenisation}
             for split, found in scored.items()
         }
-        write_json(known, rounded)
+        write_json(known, {**rounded, "captions": own})
     found: dict[str, Any] = json.loads(known.read_text())
-    return found
+    return {split: found[split] for split in SPLITS}
 
 
 def _told_of_training(out: Path) -> dict[str, Any]:

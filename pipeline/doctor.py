@@ -18,8 +18,9 @@ from typing import Any, Literal
 import yaml
 
 from pipeline.datasets.find import find_layout
-from pipeline.dvc_files import broken
+from pipeline.dvc_files import CONFLICTS, LOCK, broken, has_conflicts
 from pipeline.errors import InputError
+from pipeline.params import parse_yaml
 
 State = Literal["ok", "note", "problem"]  # note: it works, and there is something to know
 
@@ -27,6 +28,8 @@ PYTHONS = ((3, 11), (3, 13))
 PACKAGES = ("tensorflow", "keras", "dvc", "great-expectations", "pyarrow", "nltk")
 FREE_GIB = 5.0  # the environment has 3, a COCO of pooled features 1, and DVC keeps earlier outputs
 MEMORY_GIB = 4.0  # TensorFlow with a batch of ResNet50, and METEOR's Java beside it
+ROOT = Path(__file__).parents[1]
+COMPACT = "compact"  # the network that is trained here
 NO_PARAMS = "params.yaml does not say. Run from the repository: git checkout params.yaml"
 SECONDS = 60  # that a program may take to answer
 GIB = 2**30
@@ -52,21 +55,25 @@ class Finding:
 def examine(root: Path) -> Iterator[Finding]:
     """Ask every question of the repository in `root` and of this machine, one after another."""
     params = _params(root)
-    questions: Sequence[Callable[[], Finding]] = (
-        python,
-        packages,
-        gpu,
-        java,
-        lambda: disk(root),
-        memory,
-        lambda: git(root),
-        lambda: dvc(root),
-        lambda: data(root, params),
-        lambda: weights(root, params),
-        lambda: model(root),
-    )
-    for question in questions:
-        yield question()
+    questions: Mapping[str, Callable[[], Finding]] = {
+        "Python": python,
+        "Packages": packages,
+        "GPU": gpu,
+        "Java": java,
+        "Disk": lambda: disk(root),
+        "Cores and memory": memory,
+        "Git": lambda: git(root),
+        "DVC": lambda: dvc(root),
+        "Settings": lambda: settings(root),
+        "Data set": lambda: data(root, params),
+        "Weights": lambda: weights(root, params),
+        "Captioner": lambda: model(root),
+    }
+    for name, question in questions.items():
+        try:
+            yield question()
+        except OSError as error:
+            yield Finding(name, "problem", str(error), "change its permissions, or name another")
 
 
 def python() -> Finding:
@@ -159,9 +166,15 @@ def memory() -> Finding:
 
 def git(root: Path) -> Finding:
     """Is there a commit? DVC compares commits, and DVCLive asks for one."""
+    if shutil.which("git") is None:
+        return Finding("Git", "problem", "not installed", "install it: apt install git")
     commit = _output(["git", "-C", str(root), "rev-parse", "--short", "HEAD"])
     if commit:
         return Finding("Git", "ok", f"at commit {commit.strip()}")
+    if (root / ".git").exists() and (reason := _refusal(root)):
+        allow = f"git config --global --add safe.directory {root.resolve()}"
+        advice = f"mend that; where it is another user's: {allow}"
+        return Finding("Git", "problem", reason, advice)
     advice = "`train` and all comparisons need one: git init && git add -A && git commit -m Begin"
     return Finding("Git", "problem", "no repository with a commit", advice)
 
@@ -171,6 +184,8 @@ def dvc(root: Path) -> Finding:
     if not (root / ".dvc").is_dir():
         advice = "run from the repository, or make one: dvc init"
         return Finding("DVC", "problem", f"{root.resolve()} is not a DVC repository", advice)
+    if has_conflicts(root / LOCK):
+        return Finding("DVC", "problem", LOCK, CONFLICTS)
     if half := broken(root):
         advice = "DVC was killed while it wrote. To put it right: python -m stages.mend"
         return Finding("DVC", "problem", f"half-written: {', '.join(half)}", advice)
@@ -186,6 +201,22 @@ def dvc(root: Path) -> Finding:
         return Finding("DVC", "ok", "every stage is up to date")
     advice = "`dvc repro` runs what has changed; `dvc status` says why"
     return Finding("DVC", "note", f"to be run: {', '.join(changed)}", advice)
+
+
+def settings(root: Path) -> Finding:
+    """Are all settings ones that the stages take?"""
+    command = [sys.executable, "-m", "stages.settings", str((root / "params.yaml").resolve())]
+    try:
+        asked = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        advice = "an import may take long the first time. Ask again: python -m stages.settings"
+        return Finding("Settings", "note", f"no answer within {SECONDS} s", advice)
+    if not asked.returncode:
+        return Finding("Settings", "ok", "every section can be run")
+    told = (asked.stderr.strip().splitlines() or ["to see why: python -m stages.settings"])[-1]
+    return Finding("Settings", "problem", "params.yaml", told.removeprefix("error: "))
 
 
 def data(root: Path, params: Mapping[str, Any]) -> Finding:
@@ -209,8 +240,13 @@ def weights(root: Path, params: Mapping[str, Any]) -> Finding:
     if not {"network", "weights"} <= section.keys():
         return Finding("Weights", "problem", "no encoder named", NO_PARAMS)
     network, wanted = str(section["network"]), str(section["weights"])
-    if wanted == "train":
+    if wanted == "train" and network == COMPACT:
         return Finding("Weights", "ok", f"{network} is trained here: none are needed")
+    if (wanted == "train") != (network == COMPACT) and wanted in ("train", "imagenet"):
+        advice = "write imagenet (fetched), or the name of a weights file, as encoder.weights"
+        if network == COMPACT:
+            advice = "write train as encoder.weights: compact has no ImageNet weights"
+        return Finding("Weights", "problem", f"{network}, {wanted}: there are none", advice)
     if wanted == "imagenet":
         stem = _plain(network)
         kept = [path.name for path in _keras_files() if _plain(path.name).startswith(stem)]
@@ -233,10 +269,21 @@ def model(root: Path) -> Finding:
     return Finding("Captioner", "note", "none trained yet", "make repro")
 
 
+def _refusal(root: Path) -> str:
+    """What Git says where it does not take a folder as a repository; "" where it does."""
+    asked = subprocess.run(
+        ["git", "-C", str(root), "rev-parse", "--git-dir"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return (asked.stderr.strip().splitlines() or [""])[0] if asked.returncode else ""
+
+
 def _params(root: Path) -> dict[str, Any]:
     """Read params.yaml as far as it can be read; sections of another form are left out."""
     try:
-        read = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+        read = parse_yaml((root / "params.yaml").read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
         return {}
     sections = read.items() if isinstance(read, dict) else ()

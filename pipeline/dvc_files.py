@@ -24,6 +24,10 @@ LOCK = "dvc.lock"
 TMP = Path(".dvc", "tmp")
 RWLOCK = str(TMP / "rwlock")
 ASIDE = TMP / "dvc.lock.half-written"
+CONFLICTS = (
+    "has both sides of a merge. Choose one: `git checkout --ours dvc.lock`, or `--theirs`; then"
+    " `dvc repro` brings it up to date"
+)
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -59,6 +63,11 @@ def broken(root: Path) -> list[str]:
     ]
 
 
+def has_conflicts(path: Path) -> bool:
+    """Whether Git left both sides of a merge in a file, for its owner to choose from."""
+    return path.is_file() and any(line.startswith(b"<<<<<<< ") for line in path.open("rb"))
+
+
 def is_whole(text: bytes) -> bool:
     """Whether DVC would read this as a dvc.lock."""
     from dvc.schema import COMPILED_LOCKFILE_SCHEMA  # takes half a second
@@ -84,7 +93,10 @@ def _fits(schema: Any, read: Any) -> bool:
 
 def _mend_lock(root: Path) -> str:
     """Put the committed dvc.lock in the place of one that is half-written, or none."""
-    path, committed, aside = root / LOCK, _committed(root), root / ASIDE
+    path = root / LOCK
+    if has_conflicts(path):
+        return f"{path}: {CONFLICTS}"
+    committed, aside = _committed(root), root / ASIDE
     path.replace(aside)
     if committed is not None:
         write_text(path, committed.decode("utf-8"))

@@ -18,6 +18,8 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "upgrades.md"
+LOCK = ROOT / "requirements.lock"
+FRAMEWORKS = ("tensorflow", "keras")
 WAYS = {"lowest": "lowest-direct", "newest": "highest"}  # name -> uv's --resolution
 QUICK = ("tests",)
 HEAD = """# Oldest and newest dependencies
@@ -27,7 +29,8 @@ lock was written. `python -m tools.upgrades` writes this page: it resolves both 
 each into a virtual environment of its own, and runs the quick tests there.
 
 `lowest` has the lowest version that is allowed of every direct dependency, and the newest of those
-that these need; `newest` has the newest of all.
+that these need; `newest` has the newest of all, TensorFlow and Keras not
+older than the lock's.
 """
 
 
@@ -38,6 +41,7 @@ class Tried(NamedTuple):
     when: str  # a day
     tests: str  # which
     result: str  # pytest's last line
+    passed: bool  # whether all of them did
     versions: dict[str, str]  # of direct dependencies
 
 
@@ -49,31 +53,39 @@ def main() -> None:
     sections = read_page(PAGE.read_text(encoding="utf-8")) if PAGE.exists() else {}
     failed = False
     for name in wanted:
-        tried = try_out(WAYS[name], tests)
-        failed |= "passed" not in tried.result or "failed" in tried.result
+        tried = try_out(name, tests)
+        failed |= not tried.passed
         sections[name] = section(name, tried)
         PAGE.write_text(page(sections), encoding="utf-8")
     sys.exit(failed)
 
 
-def try_out(resolution: str, tests: list[str]) -> Tried:
+def try_out(name: str, tests: list[str]) -> Tried:
     """Resolve, install and test; what uv and pytest print is seen on the way."""
     with TemporaryDirectory(prefix="upgrades-") as folder:
         pinned, python = Path(folder, "pinned.txt"), Path(folder, "venv", "bin", "python")
         own = f"{sys.version_info[0]}.{sys.version_info[1]}"
-        run("uv", "pip", "compile", "-q", "--resolution", resolution, "--python-version", own,
+        bounds = Path(folder, "bounds.txt")
+        bounds.write_text(at_least(LOCK.read_text(encoding="utf-8")) if name == "newest" else "")
+        run("uv", "pip", "compile", "-q", "--resolution", WAYS[name], "--python-version", own,
             "--no-emit-index-url", "--no-header", "--no-annotate", "--extra", "dev",
-            "pyproject.toml", "-o", str(pinned))  # fmt: skip
+            "-c", str(bounds), "pyproject.toml", "-o", str(pinned))  # fmt: skip
         run("uv", "venv", "-q", "--python", sys.executable, str(python.parents[1]))
         run("uv", "pip", "install", "-q", "--python", str(python), "-r", str(pinned))
-        result = test(python, tests)
+        result, passed = test(python, tests)
         versions = direct(pinned.read_text(encoding="utf-8"))
     day = datetime.now(UTC).date().isoformat()
-    return Tried(own, day, " ".join(tests), result, versions)
+    return Tried(own, day, " ".join(tests), result, passed, versions)
 
 
-def test(python: Path, tests: list[str]) -> str:
-    """Run the tests in an environment; return the last line of what pytest says."""
+def at_least(lock: str) -> str:
+    """Bound the frameworks by the lock: a newer h5py must not bring an older TensorFlow."""
+    found = dict(re.findall(r"(?m)^([\w.-]+)==(\S+)", lock))
+    return "".join(f"{name}>={found[name]}\n" for name in FRAMEWORKS)
+
+
+def test(python: Path, tests: list[str]) -> tuple[str, bool]:
+    """Run the tests in an environment; return pytest's last line, and whether all passed."""
     at_once = ("-n", "auto", "--maxprocesses", "4", "--dist", "loadfile")  # as `make test` does
     command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *at_once, *tests]
     with subprocess.Popen(
@@ -85,7 +97,7 @@ def test(python: Path, tests: list[str]) -> str:
             sys.stdout.write(line)
             sys.stdout.flush()
             last = line.strip() or last
-    return re.sub(r" in [\d.]+s.*", "", last.strip("= "))
+    return re.sub(r" in [\d.]+s.*", "", last.strip("= ")), running.returncode == 0
 
 
 def direct(pinned: str) -> dict[str, str]:

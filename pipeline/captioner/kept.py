@@ -6,8 +6,11 @@ again; but every change of a setting leaves another one behind.
 """
 
 import os
+import re
 import shutil
 from pathlib import Path
+
+NAME = re.compile(r"[0-9a-f]{16}(-self-critical)?")  # of a checkpoint, see `stages/train.py`
 
 
 def mark_used(checkpoint: Path) -> None:
@@ -18,13 +21,14 @@ def mark_used(checkpoint: Path) -> None:
 def keep_newest(folder: Path, count: int) -> None:
     """Remove all checkpoints in a folder but those that were written or used last.
 
-    One that is being written (its name is hidden) is left alone.
+    What is not named as checkpoints are is somebody's own, and left alone; so is one that is being
+    written, whose name is hidden.
 
     Args:
-        folder: whose folders are checkpoints; it may be absent.
+        folder: in which checkpoints are; it may be absent.
         count: how many to keep.
     """
-    found = [path for path in folder.glob("*") if path.is_dir() and not path.name.startswith(".")]
+    found = [path for path in folder.glob("*") if path.is_dir() and NAME.fullmatch(path.name)]
     newest_first = sorted(
         found, key=lambda path: (path.stat().st_mtime_ns, path.name), reverse=True
     )

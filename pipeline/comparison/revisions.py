@@ -18,6 +18,7 @@ from dvc.scm import SCM, RevError, SCMError, resolve_rev
 
 from pipeline.comparison.predictions import Prediction, parse_predictions
 from pipeline.errors import InputError
+from pipeline.params import parse_yaml
 
 WORK_TREE = "workspace"  # DVC's own name for it
 SHORT = 7  # letters of a commit's hash that are shown
@@ -71,7 +72,7 @@ def read_run(repository: Path, revision: str, paths: Paths) -> Run:
         read, where = _from_work_tree(repository), ""
     else:
         read, where = _from_commit(repository, commit, revision), f"{revision}:"
-    params = _mapping(read(paths.params), f"{where}{paths.params}", yaml.safe_load)
+    params = _mapping(read(paths.params), f"{where}{paths.params}", parse_yaml)
     return Run(
         name=revision,
         commit=commit,
@@ -150,7 +151,7 @@ def _not_run(
 ) -> tuple[str, ...]:
     """List settings whose values are not those that the stages were run with."""
     try:
-        lock = _mapping(read(paths.lock), paths.lock, yaml.safe_load)
+        lock = _mapping(read(paths.lock), paths.lock, parse_yaml)
     except InputError:  # a run without DVC is compared all the same
         return ()
     stages = lock.get("stages")

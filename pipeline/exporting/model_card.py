@@ -20,6 +20,7 @@ from pipeline.errors import InputError
 from pipeline.evaluation.metrics_file import read_metrics
 from pipeline.files import write_text
 from pipeline.images.spec import Spec, read_spec
+from pipeline.params import parse_yaml
 from pipeline.reporting.labels import LABELS, label
 from pipeline.text.marks import END, MARKS, UNKNOWN
 from pipeline.text.vocabulary import Vocabulary
@@ -103,7 +104,7 @@ def write(
 def _params(path: Path, model: Model) -> dict[str, Any]:
     """Read params.yaml, and make sure that it is about this model."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = parse_yaml(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
         told = " ".join(str(error).split())
         raise InputError(f"{path}: expected params.yaml. Received: {told}") from error

@@ -172,7 +172,7 @@ class FeatureCache:
         """
         places = self._index.places(wanted)
         stay = {self._files[number] for number in np.unique(places[places >= 0] >> 32)}
-        files = sorted((*_use(path), path) for path in self.root.glob("*/[!.]*.parquet"))
+        files = sorted((*_use(path), path) for path in self.root.glob("*/encoded-*.parquet"))
         total = needed + sum(size for _, size, _ in files)
         gone: list[Path] = []
         before = total

@@ -1,11 +1,11 @@
 """Settle the encoder: which network, and where its weights come from."""
 
 import re
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Literal
 
 import keras
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from pipeline.errors import InputError
 from pipeline.images.encoder import Encoder, load_weights
@@ -40,6 +40,30 @@ class EncoderSettings(Settings):
     finetune: bool  # whether pretrained weights are continued on the captions' words
     finetuning: FinetuneSettings
 
+    @field_validator("weights")
+    @classmethod
+    def _check_file(cls, weights: str) -> str:
+        # DVC looks at weights_folder alone: a file elsewhere could change unnoticed.
+        if PurePath(weights).is_absolute() or ".." in PurePath(weights).parts:
+            raise ValueError(
+                "expected train, imagenet or the name of a file in encoder.weights_folder"
+            )
+        return weights
+
+    @model_validator(mode="after")
+    def _check_network(self) -> "EncoderSettings":
+        if self.weights == TRAIN and self.network != "compact":
+            raise ValueError(
+                "weights: train is for network: compact alone. Write imagenet, or the name of a"
+                " weights file"
+            )
+        if self.weights == IMAGENET and self.network == "compact":
+            raise ValueError(
+                "expected weights: train, or a weights file, for network: compact, which was never"
+                " trained on ImageNet"
+            )
+        return self
+
     @model_validator(mode="after")
     def _check_finetune(self) -> "EncoderSettings":
         if self.finetune and self.weights == TRAIN:
@@ -72,16 +96,7 @@ def pretrained(settings: EncoderSettings, weights_folder: Path) -> Encoder:
 
 
 def untrained(settings: EncoderSettings) -> Encoder:
-    """Build `compact` with random weights, to be trained here.
-
-    Raises:
-        InputError: another network is named: it would take days.
-    """
-    if settings.network != "compact":
-        raise InputError(
-            "encoder.weights: 'train' is for encoder.network: compact alone. Received: "
-            f"{settings.network}. Write 'imagenet', or the name of a weights file"
-        )
+    """Build `compact` with random weights, to be trained here."""
     side = side_of(settings)
     return Encoder(NETWORKS["compact"].body(None, side), "compact", side, TRAIN)
 
@@ -92,11 +107,6 @@ def side_of(settings: EncoderSettings) -> int:
 
 
 def _imagenet(network: str, side: int, weights_folder: Path) -> keras.Model:
-    if network == "compact":
-        raise InputError(
-            "encoder.weights: expected 'train' or a weights file for encoder.network: compact. "
-            "Received: imagenet, which it was never trained on"
-        )
     try:
         return NETWORKS[network].body(IMAGENET, side)
     except Exception as error:

@@ -7,7 +7,7 @@ from collections import namedtuple
 import pytest
 
 from pipeline import doctor
-from pipeline.doctor import examine
+from pipeline.doctor import Finding, examine
 
 PARAMS = {
     "ingest": {"folder": "mine", "format": "auto"},
@@ -24,13 +24,15 @@ def answers(monkeypatch):
         return next((told for word, told in known.items() if word in " ".join(command)), "")
 
     monkeypatch.setattr(doctor, "_output", output)
+    refused = Finding("Settings", "problem", "params.yaml", "mend it")  # seconds to ask for real
+    monkeypatch.setattr(doctor, "settings", lambda _: refused)
     return known
 
 
 def test_a_bare_folder_has_an_answer_to_every_question(tmp_path, answers):
     found = {finding.name: finding for finding in examine(tmp_path)}
     assert {"Python", "GPU", "Java", "Disk", "Git", "DVC", "Data set", "Weights"} <= found.keys()
-    for name in ("Git", "DVC", "Data set", "Weights"):
+    for name in ("Git", "DVC", "Settings", "Data set", "Weights"):
         assert found[name].state == "problem"
         assert found[name].advice
 
@@ -95,6 +97,18 @@ def test_a_repository_needs_a_commit(tmp_path):
     assert doctor.git(tmp_path).state == "ok"
 
 
+def test_what_git_refuses_is_told_in_its_words(tmp_path):
+    (tmp_path / ".git").write_text("gitdir: nowhere")
+    found = doctor.git(tmp_path)
+    assert "fatal: " in found.found
+    assert "safe.directory" in found.advice
+
+
+def test_a_machine_without_git(monkeypatch, tmp_path):
+    monkeypatch.setattr(doctor.shutil, "which", lambda _: None)
+    assert doctor.git(tmp_path).found == "not installed"
+
+
 @pytest.mark.parametrize(
     ("told", "state", "words"),
     [
@@ -119,6 +133,31 @@ def test_what_dvc_left_half_written_is_told(tmp_path, answers):
     found = doctor.dvc(tmp_path)
     assert (found.state, found.found) == ("problem", "half-written: dvc.lock, .dvc/tmp/rwlock")
     assert "stages.mend" in found.advice
+
+
+def test_what_a_merge_left_is_told(tmp_path):
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / "dvc.lock").write_text("<<<<<<< HEAD\nschema: '2.0'\n=======\n>>>>>>> other\n")
+    assert "--theirs" in doctor.dvc(tmp_path).advice
+
+
+def test_what_the_system_refuses_is_the_answer_to_one_question(tmp_path, answers, monkeypatch):
+    def refused(*_):
+        raise PermissionError(13, "Permission denied", "raw")
+
+    monkeypatch.setattr(doctor, "find_layout", refused)
+    (tmp_path / "params.yaml").write_text("ingest: {folder: raw}")
+    found = {finding.name: finding for finding in examine(tmp_path)}
+    assert "Permission denied" in found["Data set"].found
+    assert found["Captioner"].state == "note", "it goes on"
+
+
+def test_settings_are_read_as_the_stages_read_them(tmp_path):
+    text = (doctor.ROOT / "params.yaml").read_text()
+    (tmp_path / "params.yaml").write_text(text.replace("beam_widths: [", "beam_width: ["))
+    found = doctor.settings(tmp_path)
+    assert found.state == "problem"
+    assert "sweep.beam_width is not a setting" in found.advice
 
 
 def test_the_data_set_is_found_by_its_layout(tmp_path):
@@ -160,9 +199,19 @@ def test_weights_that_keras_fetched_before(tmp_path, monkeypatch, network, file)
     assert doctor.weights(tmp_path, params).state == "ok"
 
 
-def test_weights_that_are_trained_here(tmp_path):
-    params = {"encoder": {"network": "compact", "weights": "train"}}
-    assert doctor.weights(tmp_path, params).state == "ok"
+@pytest.mark.parametrize(
+    ("network", "wanted", "state"),
+    [
+        ("compact", "train", "ok"),
+        ("compact", "imagenet", "problem"),
+        ("ResNet50", "train", "problem"),
+    ],
+)
+def test_weights_that_are_trained_here(tmp_path, network, wanted, state):
+    params = {"encoder": {"network": network, "weights": wanted}}
+    found = doctor.weights(tmp_path, params)
+    assert found.state == state
+    assert bool(found.advice) is (state == "problem")
 
 
 @pytest.mark.parametrize("text", ["", "[1, 2", "- a", "ingest: 3", "\xff"])

@@ -67,6 +67,15 @@ def test_a_half_written_one_becomes_that_of_the_last_commit(repository):
     assert mend(repository) == []
 
 
+def test_the_sides_of_a_merge_are_left_to_their_owner(repository):
+    sides = b"<<<<<<< HEAD\n" + WHOLE + b"=======\n" + WHOLE + b">>>>>>> other\n"
+    (repository / "dvc.lock").write_bytes(sides)
+    assert broken(repository) == ["dvc.lock"], "DVC does not read it"
+    [told] = mend(repository)
+    assert "git checkout --ours dvc.lock" in told
+    assert (repository / "dvc.lock").read_bytes() == sides
+
+
 @pytest.mark.parametrize("commit", [False, True], ids=["no repository", "half-written there too"])
 def test_without_a_good_commit_it_goes(tmp_path, commit):
     (tmp_path / ".dvc").mkdir()

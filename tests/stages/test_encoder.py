@@ -75,7 +75,7 @@ def test_fine_tuning_learns_what_share_of_a_picture_s_captions_has_a_word(
     [
         ({"weights": "none.h5"}, "no such file"),
         ({"finetune": True}, "finetune is for pretrained weights"),
-        ({"weights": "imagenet"}, "Received: imagenet"),
+        ({"weights": "imagenet"}, "never trained on ImageNet"),
         ({"network": "ResNet50"}, "compact alone"),
         ({"network": "resnet50"}, "encoder.network"),
         ({"side": 16}, "encoder.side"),

@@ -126,7 +126,7 @@ def test_every_seed_is_trained_and_the_best_comes_first(trained, train_inputs, c
         ({"decoder": "transformer"}, "train.decoder"),
         ({"decoder": "attention"}, "train.decoder: attention needs a grid"),
         ({"dropout": 1.0}, "train.dropout"),
-        ({"learning_rate": "1e-3"}, "write 0.001"),
+        ({"learning_rate": "fast"}, "train.learning_rate: input should be a valid number"),
         (
             {
                 "precision": "mixed_float16",

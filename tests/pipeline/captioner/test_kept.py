@@ -7,12 +7,15 @@ import pytest
 
 from pipeline.captioner.kept import keep_newest, mark_used
 
+A, B, C, D = "a" * 16, "b" * 16, f"{'c' * 16}-self-critical", "d" * 16
+OTHERS = [".1.partial.e", "note", "thesis"]  # one being written, and what is somebody's own
+
 
 @pytest.fixture
 def checkpoints(tmp_path) -> list[Path]:
-    """Four checkpoints, the first the oldest, beside one being written and a file."""
-    made = [tmp_path / name for name in ("d", "c", "b", "a")]
-    for day, path in enumerate([*made, tmp_path / ".1.partial.e"]):
+    """Four checkpoints, the first the oldest, beside what is none."""
+    made = [tmp_path / name for name in (D, C, B, A)]
+    for day, path in enumerate([tmp_path / "thesis", *made, tmp_path / ".1.partial.e"]):
         path.mkdir()
         (path / "weights.npz").write_bytes(b"weights")
         os.utime(path, (day, day))
@@ -26,13 +29,13 @@ def names(folder: Path) -> list[str]:
 
 def test_the_oldest_go(checkpoints, tmp_path):
     keep_newest(tmp_path, 2)
-    assert names(tmp_path) == [".1.partial.e", "a", "b", "note"]
+    assert names(tmp_path) == sorted([A, B, *OTHERS])
 
 
 def test_one_that_was_used_stays(checkpoints, tmp_path):
     mark_used(checkpoints[0])
     keep_newest(tmp_path, 2)
-    assert names(tmp_path) == [".1.partial.e", "a", "d", "note"]
+    assert names(tmp_path) == sorted([A, D, *OTHERS])
 
 
 def test_fewer_than_the_bound_all_stay_and_an_absent_folder_is_none(checkpoints, tmp_path):

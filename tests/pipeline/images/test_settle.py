@@ -28,7 +28,7 @@ def settings(**changes: object) -> EncoderSettings:
 def test_a_network_trained_here_cannot_be_fine_tuned():
     with pytest.raises(ValidationError, match="finetune is for pretrained weights"):
         settings(finetune=True)
-    assert settings(finetune=True, weights="imagenet").finetune
+    assert settings(finetune=True, weights="imagenet", network="ResNet50").finetune
 
 
 @pytest.fixture
@@ -86,14 +86,22 @@ def test_a_broken_weights_file_is_refused_in_one_line(tmp_path, content):
 
 
 def test_only_compact_is_trained_here():
-    with pytest.raises(InputError, match=r"compact alone\. Received: ResNet50"):
-        untrained(settings(network="ResNet50"))
+    with pytest.raises(ValidationError, match="train is for network: compact alone"):
+        settings(network="ResNet50")
     assert untrained(settings()).spec.side == 32
 
 
-def test_compact_has_no_imagenet_weights(tmp_path):
-    with pytest.raises(InputError, match="Received: imagenet"):
-        pretrained(settings(weights="imagenet"), tmp_path)
+def test_compact_has_no_imagenet_weights():
+    with pytest.raises(ValidationError, match="never trained on ImageNet"):
+        settings(weights="imagenet")
+
+
+@pytest.mark.parametrize("name", ["/weights/mine.h5", "../mine.h5", "a/../../mine.h5"])
+def test_weights_outside_of_their_folder_are_refused(name):
+    """DVC would not notice when they change."""
+    with pytest.raises(ValidationError, match="the name of a file in encoder"):
+        settings(weights=name)
+    assert settings(weights="below/mine.h5").weights == "below/mine.h5"
 
 
 def test_without_a_network_one_line_says_what_to_fetch_and_where_to_put_it(monkeypatch, tmp_path):
@@ -112,4 +120,4 @@ def test_without_a_network_one_line_says_what_to_fetch_and_where_to_put_it(monke
 
 def test_the_side_is_as_set_or_the_network_s_own():
     assert side_of(settings(side=64)) == 64
-    assert side_of(settings(side=None, network="InceptionV3")) == 299
+    assert side_of(settings(side=None, network="InceptionV3", weights="imagenet")) == 299

@@ -1,0 +1,89 @@
+"""Are all settings of params.yaml fit to be run? (not a stage): `python -m stages.settings`."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pipeline.captioner.decoders.find import DECODERS
+from pipeline.checks.settings import ValidateSettings
+from pipeline.datasets.ingest import IngestSettings
+from pipeline.datasets.scenes.sample import SampleSettings
+from pipeline.errors import InputError
+from pipeline.evaluation.sweep import SweepSettings
+from pipeline.exploration.settings import ExploreSettings
+from pipeline.images.features import FeaturesSettings
+from pipeline.images.settle import EncoderSettings
+from pipeline.params import Settings, load
+from pipeline.reporting.report.settings import ReportSettings
+from pipeline.text.clean import CleanSettings
+from pipeline.text.vocabulary_settings import VocabularySettings
+from stages.command import run
+from stages.evaluate import EvaluateSettings
+from stages.train import TrainStageSettings
+
+log = logging.getLogger(__name__)
+
+SECTIONS: Mapping[str, type[Settings]] = {
+    "sample": SampleSettings,
+    "ingest": IngestSettings,
+    "validate": ValidateSettings,
+    "clean": CleanSettings,
+    "explore": ExploreSettings,
+    "vocabulary": VocabularySettings,
+    "encoder": EncoderSettings,
+    "features": FeaturesSettings,
+    "train": TrainStageSettings,
+    "evaluate": EvaluateSettings,
+    "sweep": SweepSettings,
+    "report": ReportSettings,
+}
+
+
+def settings(
+    params: Annotated[Path, typer.Argument(help="Settings.")] = Path("params.yaml"),
+) -> None:
+    """Read every section as its stage will, so that no wrong one is met hours later.
+
+    `make repro` begins with this where params.yaml has changed since the last run.
+    """
+    read, wrong = {}, []
+    for section, cls in SECTIONS.items():
+        try:
+            read[section] = load(cls, section, params)
+        except InputError as error:
+            wrong.append(str(error))
+    if not wrong:
+        wrong += [f"{params}: {told}" for told in _at_odds(read)]
+    if wrong:
+        raise InputError("; ".join(wrong))
+    log.info("settings: every section of %s can be run", params)
+
+
+def _at_odds(read: Mapping[str, Any]) -> list[str]:
+    """Tell which settings of one section cannot be run with those of another."""
+    train, evaluate, sweep = read["train"], read["evaluate"], read["sweep"]
+    told = []
+    weights = [evaluate.guide, evaluate.consensus, *sweep.guides, *sweep.consensus]
+    if max(weights) > 0 and not train.consensus.pictures:
+        told.append(
+            "guide and consensus, of evaluate and sweep, need what people said of the training "
+            "pictures. Set train.consensus.pictures, such as 10000, or those weights to 0"
+        )
+    if DECODERS[train.decoder].needs_grid and read["features"].pooling != "grid":
+        told.append(
+            f"train.decoder: {train.decoder} needs a grid. Set features.pooling: grid, or choose "
+            "another decoder"
+        )
+    if train.word_vectors != "random" and read["vocabulary"].embeddings.file is None:
+        told.append(
+            f"train.word_vectors: {train.word_vectors} needs pretrained word vectors. Set "
+            "vocabulary.embeddings.file, or train.word_vectors: random"
+        )
+    return told
+
+
+if __name__ == "__main__":
+    run(settings)
