@@ -89,8 +89,8 @@ def test_deps_are_the_modules_that_the_stage_imports(stage):
 @pytest.mark.parametrize("stage", STAGES)
 def test_folders_are_one_word_of_the_shell(stage):
     # DVC puts them into the command as they are, and a folder may be called "my pictures (1)".
-    named = re.findall(r".\$\{.*?\}.", GRAPH[stage]["cmd"])
-    assert all(one[0] == one[-1] == '"' for one in named)
+    beside = re.findall(r"(.?)\$\{.*?\}(.?)", GRAPH[stage]["cmd"])
+    assert all(one == ('"', '"') for one in beside)
 
 
 @pytest.mark.parametrize("stage", STAGES)
