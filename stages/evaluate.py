@@ -82,6 +82,7 @@ def evaluate(
     write_json(out / "metrics.json", metrics)
     write_json_lines(out / "predictions.jsonl", _predictions(split, found, scores, true))
     write_text(out / "by_length.csv", _lengths(scores, found))
+    (out / "coco").mkdir(parents=True, exist_ok=True)  # DVC wants its outputs, also an empty one
     for name in _with_pictures(settings.coco_splits, images):
         own = name == split.name
         of_split = (

@@ -247,6 +247,7 @@ def test_memory_is_bounded_by_blocks_and_the_captions_are_the_same(
     monkeypatch.setattr("pipeline.evaluation.split.PICTURES_AT_ONCE", at_once)
     monkeypatch.setattr(Captioner, "caption", record)
     assert run(trained, tmp_path / "out", coco_splits=[]).code == 0
+    assert list((tmp_path / "out" / "coco").iterdir()) == []  # there, as dvc.yaml lists it
     assert sizes == blocks
     texts = [[row["caption"] for row in read_lines(f)] for f in (tmp_path / "out", evaluated)]
     assert texts[0] == texts[1]
