@@ -1,5 +1,6 @@
 """A decoder with its vocabulary: features in, captions in words out."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -236,11 +237,20 @@ def _at_once(settings: SearchSettings) -> int:
 
 
 def _batches(features: PictureFeatures, at_once: int) -> Iterator[tuple[np.ndarray, int]]:
-    """Cut into batches for one search each, and tell how many pictures of a batch count.
+    """Cut into even batches for one search each, and tell how many pictures of a batch count.
 
     The last one is filled up with its first picture: for one shape, the search is compiled once.
+    They are even, so that it lacks fewer pictures than there are batches.
+
+    Args:
+        features: of n pictures.
+        at_once: pictures a batch, at most.
+
+    Yields:
+        float32 (b, ...), and how many of these are not to fill up.
     """
-    size = min(at_once, len(features))
+    batches = math.ceil(len(features) / at_once)
+    size = math.ceil(len(features) / max(1, batches))
     for first in range(0, len(features), max(1, size)):
         values = np.asarray(features[first : first + size], "float32")
         count = len(values)

@@ -15,8 +15,9 @@ from pipeline.captioner.captioner import PICTURES_AT_ONCE, Caption, Captioner, S
 from pipeline.errors import InputError
 from pipeline.images.shards import ShardReader, open_shards
 
-# Features in memory at once, or a little more: whole batches of the search, so that its batches are
-# those of one call for all pictures, and what it finds the same to the last bit.
+# Features in memory at once, or a little more: whole batches of a search of up to 20 captions a
+# picture, and nearly whole ones of a wider search. A last block of another size has batches of
+# another size, for which the search is compiled once more.
 BLOCK = 4 * PICTURES_AT_ONCE
 
 Candidates = list[Caption]  # of one picture, best first; at least one

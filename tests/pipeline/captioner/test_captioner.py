@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from pipeline.captioner.captioner import Caption, Captioner, SearchSettings, _at_once
+from pipeline.captioner.captioner import Caption, Captioner, SearchSettings, _at_once, _batches
 from pipeline.captioner.decoders.base import DecoderSettings
 from pipeline.captioner.decoders.find import DECODERS, build
 from pipeline.errors import InputError
@@ -277,6 +277,24 @@ def test_how_many_pictures_are_searched_together_changes_nothing(captioner, feat
     assert [[one.words for one in group] for group in alone] == [
         [one.words for one in group] for group in found
     ]
+
+
+@pytest.mark.parametrize(
+    ("pictures", "at_once", "size", "counts"),
+    [
+        (0, 4, 0, []),
+        (3, 4, 3, [3]),
+        (8, 4, 4, [4, 4]),  # whole ones stay whole
+        (9, 8, 5, [5, 4]),  # not 8, and 1 of 8
+        (7, 1, 1, [1] * 7),
+    ],
+)
+def test_batches_are_even_and_of_one_size(pictures, at_once, size, counts):
+    features = np.arange(2.0 * pictures).reshape(pictures, 2)
+    batches = list(_batches(features, at_once))
+    assert [(len(values), count) for values, count in batches] == [(size, n) for n in counts]
+    read = [row for values, count in batches for row in values[:count].tolist()]
+    assert read == features.tolist()
 
 
 def test_groups_of_a_diverse_search_begin_unlike(captioner, features):
