@@ -10,8 +10,8 @@ most say is closer to all of them than they are to each other.
 
 import numpy as np
 
+from pipeline.evaluation.leave_one_out import leave_one_out
 from pipeline.evaluation.tokens import References
-from pipeline.exploration.agreement import leave_one_out
 
 
 def human_agreement(references: References) -> float | None:

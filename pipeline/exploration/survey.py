@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from pipeline.evaluation.leave_one_out import BEST
 from pipeline.evaluation.tokens import FloatArray, IntArray
-from pipeline.exploration.agreement import BEST, AgreedWord, Agreement, agree, agreed_words
+from pipeline.exploration.agreement import AgreedWord, Agreement, agree, agreed_words
 from pipeline.exploration.corpus import Corpus, read_corpus
 from pipeline.exploration.counts import (
     Frequencies,

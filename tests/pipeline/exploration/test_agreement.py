@@ -1,16 +1,12 @@
 """People's agreement is what a plain computation says it is."""
 
-import math
-from collections import Counter
-
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from pipeline.evaluation.bleu import bleu
-from pipeline.exploration.agreement import agree, agreed_words, leave_one_out, sample
+from pipeline.exploration.agreement import agree, agreed_words, sample
 from pipeline.exploration.corpus import read_corpus
+from tests.pipeline.evaluation.plain_cider import plain_leave_one_out
 
 TRAIN, VAL = 0, 1
 PICTURES = {
@@ -18,67 +14,6 @@ PICTURES = {
     "p2": ["a red boat", "a boat on the water"],
     "p3": ["two birds in the sky above a house"],
 }
-
-
-def ngrams(words, order):
-    return Counter(tuple(words[n : n + order]) for n in range(len(words) - order + 1))
-
-
-def plain_cider_d(caption, other, pictures):
-    """CIDEr-D of one caption against one other, straight from the paper."""
-    total = 0.0
-    for order in range(1, 5):
-        vectors = []
-        for words in (caption, other):
-            vector = {}
-            for ngram, times in ngrams(words, order).items():
-                having = sum(any(ngram in ngrams(c, order) for c in group) for group in pictures)
-                vector[ngram] = times * (math.log(len(pictures)) - math.log(max(having, 1)))
-            vectors.append(vector)
-        ours, theirs = vectors
-        product = sum(min(ours[n], theirs[n]) * theirs[n] for n in ours if n in theirs)
-        norms = [math.sqrt(sum(value**2 for value in vector.values())) for vector in vectors]
-        total += product / (norms[0] * norms[1]) if all(norms) else 0.0
-    return 10 * total / 4 * math.exp(-((len(caption) - len(other)) ** 2) / 72)
-
-
-def plain_leave_one_out(pictures):
-    return [
-        [
-            np.mean(
-                [plain_cider_d(one, other, pictures) for m, other in enumerate(group) if m != n]
-            )
-            for n, one in enumerate(group)
-        ]
-        for group in pictures
-        if len(group) > 1
-    ]
-
-
-def check(pictures):
-    scores = leave_one_out(pictures)
-    assert [len(own) for own in scores] == [len(group) for group in pictures]
-    several = [own for own, group in zip(scores, pictures, strict=True) if len(group) > 1]
-    for own, plain in zip(several, plain_leave_one_out(pictures), strict=True):
-        assert own == pytest.approx(plain, abs=1e-9)
-    assert all(np.isnan(own).all() for own in scores if len(own) == 1)
-
-
-def test_each_caption_is_scored_against_the_others():
-    check([[text.split() for text in texts] for texts in PICTURES.values()])
-
-
-def test_short_captions_and_words_in_every_picture_weigh_nothing():
-    check([[["a"], ["a", "dog"], ["a", "dog"]], [["a"], ["a"]], [["a", "cat"], ["the", "a"]]])
-
-
-words = st.lists(st.sampled_from("abcd"), min_size=1, max_size=6)
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.lists(st.lists(words, min_size=1, max_size=4), min_size=2, max_size=4))
-def test_it_is_so_for_any_captions(pictures):
-    check(pictures)
 
 
 def test_agreement_of_a_split(make_tables):
