@@ -21,7 +21,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline import weights
-from pipeline.captioner.bundle_zip import DESCRIPTION
+from pipeline.captioner.bundle_names import DESCRIPTION
 from pipeline.captioner.captioner import Captioner
 from pipeline.captioner.consensus import NGRAMS, Consensus
 from pipeline.captioner.decoders.base import SINCE, Decoder, DecoderSettings

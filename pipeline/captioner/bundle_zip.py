@@ -22,10 +22,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from pipeline.captioner.bundle_names import DESCRIPTION
 from pipeline.errors import InputError
 from pipeline.files import BLOCK, is_plain, sha256_of, written_whole
 
-DESCRIPTION = "bundle.json"
 MOST_DESCRIPTION = 1 << 20  # bytes of bundle.json
 MOST_BYTES = 2 << 30  # of all files together; ResNet101, the largest encoder, has 171 MB
 NO_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can tell

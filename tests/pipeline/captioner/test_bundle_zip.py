@@ -66,10 +66,6 @@ def refused(path: Path) -> str:
     return line
 
 
-def test_the_description_is_where_bundles_have_it():
-    assert bundle_zip.DESCRIPTION == bundle.DESCRIPTION
-
-
 def test_what_is_packed_is_unpacked_and_removed_afterwards(folder, tmp_path):
     bundle_zip.pack(folder, tmp_path / "model.zip")
     with bundle_zip.opened(tmp_path / "model.zip") as unpacked:
