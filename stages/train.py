@@ -4,6 +4,7 @@ import hashlib
 import logging
 import shutil
 import statistics
+import sys
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
@@ -43,10 +44,13 @@ ROOT = Path(training.__file__).parents[2]
 # What decides on the result of a training, beside its inputs: modules, and folders of them.
 DECIDING = (
     "pipeline/captioner",
-    "pipeline/text",
+    *(f"pipeline/text/{name}.py" for name in ("embeddings", "marks", "nltk_parts", "vocabulary")),
     *("pipeline/evaluation/cider.py", "pipeline/evaluation/tokens.py"),
     *("pipeline/backend.py", "pipeline/images/shards.py", "stages/train.py"),
+    "pipeline/machine.py",  # sets which kernels TensorFlow takes
 )
+# In these folders, what training does not import.
+BESIDE = tuple(f"pipeline/captioner/{name}.py" for name in ("bundle_zip", "output", "pictures"))
 KEPT = 3  # finished trainings whose checkpoints stay, for self-critical training to begin from
 
 
@@ -256,21 +260,32 @@ def _key(inputs: list[Path], settings: str) -> str:
     """Name a training by everything that decides on its result, its code and Keras's included.
 
     Finished trainings are kept: a corrected one must not end as the one before it did, nor one
-    under JAX as the one under TensorFlow.
+    under JAX as the one under TensorFlow, or one on a GPU as the one on a CPU.
     """
     digest = hashlib.sha256(settings.encode())
-    digest.update(f"{keras.__version__} {keras.backend.backend()}".encode())
+    digest.update(_computes().encode())
     for path in [*inputs, *_code()]:
         digest.update(sha256_of(path).encode())
     return digest.hexdigest()[:16]
 
 
+def _computes() -> str:
+    """Tell what computes: the versions of Keras, its backend and NumPy, and the kind of device."""
+    name = keras.backend.backend()
+    of_backend = sys.modules[name].__version__  # Keras has imported it
+    device = "gpu" if backend.has_gpu() else "cpu"
+    return f"{keras.__version__} {name} {of_backend} {np.__version__} {device}"
+
+
 def _code() -> list[Path]:
     """List the modules that decide on a training's result."""
     named = [ROOT / name for name in DECIDING]
-    return [
+    beside = {ROOT / name for name in BESIDE}
+    every = [
         path for one in named for path in (sorted(one.rglob("*.py")) if one.is_dir() else [one])
     ]
+    # A package's own file does nothing.
+    return [path for path in every if path not in beside and path.name != "__init__.py"]
 
 
 if __name__ == "__main__":

@@ -281,12 +281,24 @@ def test_a_finished_training_is_not_kept_for_other_code(
     assert _key([], "{}") != before
 
 
-@pytest.mark.parametrize("name", ["keras.__version__", "keras.backend.backend"])
-def test_a_finished_training_is_not_kept_for_another_keras(train_inputs, monkeypatch, name):
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("keras.__version__", "0.0"),
+        ("keras.backend.backend", lambda: "json"),  # any module that is there
+        ("tensorflow.__version__", "0.0"),
+        ("numpy.__version__", "0.0"),
+        ("pipeline.backend.has_gpu", lambda: True),
+    ],
+)
+def test_a_finished_training_is_not_kept_for_another_keras_or_device(
+    train_inputs, monkeypatch, name, other
+):
     *files, _, _ = train_inputs
+    monkeypatch.setattr("pipeline.backend.has_gpu", lambda: False)
     before = _key(files, "{}")
     assert _key(files, "{}") == before
-    monkeypatch.setattr(name, (lambda: "another") if name.endswith("backend") else "0.0")
+    monkeypatch.setattr(name, other)
     assert _key(files, "{}") != before
 
 
@@ -294,11 +306,12 @@ def test_what_decides_on_a_training_is_all_that_dvc_runs_it_again_for():
     graph = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]["train"]["deps"]
     listed = {ROOT / dep for dep in graph if dep.endswith(".py")}
     others = {  # how files are read and written, and what is told
-        *("pipeline/__init__.py", "pipeline/errors.py", "pipeline/files.py", "pipeline/machine.py"),
+        *("pipeline/__init__.py", "pipeline/errors.py", "pipeline/files.py"),
         *("pipeline/params.py", "pipeline/progress.py", "pipeline/tables.py"),
         *("pipeline/weights.py", "pipeline/evaluation/over_seeds.py", "pipeline/images/spec.py"),
         *("stages/__init__.py", "stages/command.py"),
     }
+    assert set(_code()) <= listed
     assert listed - set(_code()) == {ROOT / name for name in others}
 
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.captioner import bundle, bundle_zip
+from pipeline.captioner import bundle_zip
 from pipeline.errors import InputError
 
 FILES = {
