@@ -16,7 +16,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -37,6 +37,12 @@ VERSION = 3
 MOST_MEMBERS = 100
 ATTEMPTS = 3  # to read a bundle that others write
 Read = TypeVar("Read")
+Side = Annotated[int, Field(ge=1, lt=1 << 31)]  # lists in Arrow are no longer
+# What building a decoder of a damaged description and reading its weights raise.
+UNREADABLE = (
+    *(ValueError, OSError, LookupError, AttributeError, RuntimeError, TypeError),
+    MemoryError,  # of a grid of any size
+)
 WORDS, ENCODER, CONSENSUS = "vocabulary.json", "encoder", "consensus"
 
 
@@ -48,7 +54,8 @@ class Description(BaseModel):
     version: int
     decoder: DecoderSettings
     members: int = Field(1, ge=1, le=MOST_MEMBERS)  # decoders, of one seed each; the best is first
-    feature_shape: tuple[int, ...]  # of one picture
+    # Of one picture: (f,), or (h, w, f) for a grid.
+    feature_shape: tuple[Side, ...] = Field(min_length=1, max_length=3)
     encoder: str  # fingerprint, with "-grid" and the like where the features were made so
     files: dict[str, str]  # path in the bundle -> sha256
 
@@ -173,7 +180,7 @@ def _load_members(folder: Path) -> list[Captioner]:
             _check_size(path, description, len(vocabulary))
             decoder = build(description.decoder, len(vocabulary), description.feature_shape)
             decoder.load_weights(path)
-        except (ValueError, OSError, LookupError, AttributeError, RuntimeError, TypeError) as error:
+        except UNREADABLE as error:
             raise InputError(
                 f"{path}: expected weights of the decoder that {DESCRIPTION} describes. "
                 f"Received: {' '.join(str(error).split())[:200]}"
@@ -189,7 +196,8 @@ def _check_size(path: Path, description: Description, words: int) -> None:
         ValueError: the file is smaller than the largest of them would be.
     """
     shape = description.decoder
-    least = 4 * (4 * shape.units * shape.units + words * shape.embedding)
+    features = description.feature_shape[-1] * min(shape.units, shape.embedding)
+    least = 4 * (4 * shape.units * shape.units + words * shape.embedding + features)
     if path.stat().st_size < least:
         raise ValueError(f"{path.stat().st_size} bytes, where {least} are needed at least")
 
