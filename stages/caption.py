@@ -163,14 +163,19 @@ def caption(
         sampling={"top_p": top_p, "temperature": temperature, "samples": best, "seed": seed},
     )
     keeper = _Keeper(alt_text, force)
-    paths = keeper.without_described(find_pictures(_expanded(pictures, null), recursive))
+    names = _expanded(pictures, null)
+    spelt = {Path(name): name for name in reversed(names)}  # of several, the first stays
+    paths = keeper.without_described(find_pictures(names, recursive))
     _write(HEADS[form])
     broken = 0
     for picture in _captioned(paths, model or last_trained(), search, max_pixels):
         if picture.error:
             broken += 1
             _tell(f"error: {picture.error}")
-        _write(WRITERS[form](picture._replace(captions=picture.captions[:best]), best > 1))
+        written = picture._replace(
+            captions=picture.captions[:best], given=spelt.get(picture.path, "")
+        )
+        _write(WRITERS[form](written, best > 1))
         keeper.keep(picture)
     keeper.tell()
     if broken or keeper.failed:

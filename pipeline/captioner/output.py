@@ -9,9 +9,9 @@ csv     path,rank,caption,probability      this line first; quoted as in RFC 418
 
 `probability` is the chance of exactly this caption under the model. It is small where much else
 could be said as well; compare captions of one picture by it, not pictures.
-Paths are those given. Bytes of a path that are not UTF-8 are lone surrogates, as Python reads them:
-in JSON they are escaped as such, and in CSV they become the same bytes again where the stream has
-`surrogateescape` for errors.
+Paths are those given, byte for byte where a file is named itself. Bytes of a path that are not
+UTF-8 are lone surrogates, as Python reads them: in JSON they are escaped as such, and in CSV they
+become the same bytes again where the stream has `surrogateescape` for errors.
 """
 
 import csv
@@ -37,7 +37,7 @@ HEADS = {Form.text: "", Form.jsonl: "", Form.csv: "path,rank,caption,probability
 
 def text(picture: Captioned, several: bool) -> str:
     """Write a picture's captions for people."""
-    path = printable(str(picture.path))
+    path = printable(picture.name)
     lines = []
     for caption in picture.captions:
         chance = [f"{math.exp(caption.log_prob):.4f}"] if several else []
@@ -48,7 +48,7 @@ def text(picture: Captioned, several: bool) -> str:
 def json_line(picture: Captioned, several: bool) -> str:
     """Write what became of a picture as one JSON object."""
     del several  # it is a list always
-    content: dict[str, object] = {"path": str(picture.path)}
+    content: dict[str, object] = {"path": picture.name}
     if picture.error:
         content |= {"error": picture.error.detail, "reason": picture.error.reason}
     else:
@@ -73,7 +73,7 @@ def csv_rows(picture: Captioned, several: bool) -> str:
         chance = f"{math.exp(caption.log_prob):.6g}"
         # It quotes a carriage return only where this is part of its line end.
         csv.writer(stream, lineterminator="\r\n").writerow(
-            [str(picture.path), rank, caption.text, chance]
+            [picture.name, rank, caption.text, chance]
         )
         rows.append(stream.getvalue().removesuffix("\r\n") + "\n")
     return "".join(rows)

@@ -27,6 +27,12 @@ class Captioned(NamedTuple):
     path: Path
     captions: list[Caption]
     error: PictureError | None
+    given: str = ""  # as the path was spelt, where that is not how Python spells it: ./a.png
+
+    @property
+    def name(self) -> str:
+        """The path as it was given."""
+        return self.given or str(self.path)
 
 
 class PictureCaptioner:

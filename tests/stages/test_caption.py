@@ -200,6 +200,20 @@ def test_folders_in_folders_and_globs(command, fake, one_line):
     assert "*.gif" in result.err
 
 
+@pytest.mark.parametrize("form", ["text", "csv", "jsonl"])
+def test_a_path_comes_out_as_it_was_given(command, fake, monkeypatch, form):
+    monkeypatch.chdir(fake)
+    names = ["./2.png", ".//1.png", "../album/0.png", "2.png"]  # the last: again
+    result = command("caption", *names, "./gone.png", ".", "-f", form)
+    paths = {
+        "text": lambda text: [line.split("\t")[0] for line in text.splitlines()],
+        "csv": lambda text: [row["path"] for row in csv.DictReader(io.StringIO(text))],
+        "jsonl": lambda text: [json.loads(line)["path"] for line in text.splitlines()],
+    }[form](result.out)
+    broken = ["./gone.png"] if form == "jsonl" else []
+    assert paths == [*names[:3], *broken, "0.png"]  # this one of the folder
+
+
 # ---- options of the search
 
 
