@@ -3,7 +3,7 @@
 import io
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from pipeline.captioner.output import HEADS, WRITERS, Form, printable
 from pipeline.captioner.pictures import BATCH, Captioned, PictureCaptioner
-from pipeline.captioner.search.settings import SearchSettings
+from pipeline.captioner.search.settings import SamplingSettings, SearchSettings
 from pipeline.errors import InputError
 from pipeline.images.description import (
     DescriptionError,
@@ -28,6 +28,8 @@ from stages.command import EXIT_BAD_INPUT, run
 from stages.trained import last_trained
 
 USUAL = SearchSettings.usual()
+# As evaluate.sampling has it. Of the captions drawn, the best by their score are told.
+SAMPLING = SamplingSettings(top_p=0.9, temperature=1.0, samples=5, seed=1)
 LIST = "-"  # standard input
 SEARCH, SAMPLE = "How captions are searched", "Sampling"
 
@@ -122,21 +124,34 @@ def caption(
     ] = 0.0,
     sample: Annotated[
         bool,
-        typer.Option("--sample", help="Draw captions by their chance.", rich_help_panel=SAMPLE),
+        typer.Option(
+            "--sample",
+            help=f"Draw captions by their chance: {SAMPLING.samples}, or as many as --best.",
+            rich_help_panel=SAMPLE,
+        ),
     ] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Of the draw.", rich_help_panel=SAMPLE)] = 1,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, help=f"Of the draw; {SAMPLING.seed}.", rich_help_panel=SAMPLE),
+    ] = None,
     top_p: Annotated[
-        float,
+        float | None,
         typer.Option(
-            min=0.001, max=1, help="Chance of the words drawn from.", rich_help_panel=SAMPLE
+            min=0.001,
+            max=1,
+            help=f"Chance of the words drawn from; {SAMPLING.top_p:g}.",
+            rich_help_panel=SAMPLE,
         ),
-    ] = 0.9,
+    ] = None,
     temperature: Annotated[
-        float,
+        float | None,
         typer.Option(
-            min=0.01, max=100, help="Below 1: likely words become likelier.", rich_help_panel=SAMPLE
+            min=0.01,
+            max=100,
+            help=f"Below 1: likely words become likelier; {SAMPLING.temperature:g}.",
+            rich_help_panel=SAMPLE,
         ),
-    ] = 1.0,
+    ] = None,
     max_pixels: Annotated[
         int, typer.Option(min=1, help="Larger pictures are refused.")
     ] = 100_000_000,
@@ -146,11 +161,14 @@ def caption(
     A picture that cannot be read is told on standard error; the others are captioned all the
     same, and the exit code is 2.
     """
-    if beam_width is not None and beam_width < best and not sample:
+    if force and alt_text is None:
         raise InputError(
-            f"--beam-width: expected at least --best, {best}: no more captions are kept than that. "
-            f"Received: {beam_width}"
+            "--force: expected --alt-text, whose descriptions it replaces. Received: --force alone."
+            " Add --alt-text file or embed, or leave it out"
         )
+    drawn = {"seed": seed, "top_p": top_p, "temperature": temperature}
+    given = {name: value for name, value in drawn.items() if value is not None}
+    _check_search(sample, given, beam_width, best)
     search = _search(
         beam_width=beam_width or max(USUAL.beam_width, best),
         length_penalty=length_penalty,
@@ -160,7 +178,7 @@ def caption(
         consensus=consensus,
         guide=guide,
         method="sample" if sample else "beam",
-        sampling={"top_p": top_p, "temperature": temperature, "samples": best, "seed": seed},
+        sampling={**SAMPLING.model_dump(), "samples": max(SAMPLING.samples, best), **given},
     )
     keeper = _Keeper(alt_text, force)
     names = _expanded(pictures, null)
@@ -182,6 +200,40 @@ def caption(
         raise typer.Exit(EXIT_BAD_INPUT)
 
 
+def _check_search(
+    sample: bool, drawn: Mapping[str, float], beam_width: int | None, best: int
+) -> None:
+    """Refuse options of the search that would do nothing.
+
+    Args:
+        sample: whether captions are drawn.
+        drawn: what was given of the draw.
+        beam_width: as it was given.
+        best: captions a picture.
+
+    Raises:
+        InputError: one was given that has no effect.
+    """
+    if drawn and not sample:
+        name, value = next(iter(drawn.items()))
+        raise InputError(
+            f"--{name.replace('_', '-')}: expected --sample, as it is of the draw. Received: "
+            f"{value} without it. Add --sample, or leave it out"
+        )
+    if beam_width is None:
+        return
+    if sample:
+        raise InputError(
+            f"--beam-width: expected a search with a beam. Received: {beam_width} with --sample, "
+            "which has none. Leave out either"
+        )
+    if beam_width < best:
+        raise InputError(
+            f"--beam-width: expected at least --best, {best}: no more captions are kept than that. "
+            f"Received: {beam_width}"
+        )
+
+
 def _search(**options: Any) -> SearchSettings:
     """Make settings of the search from options; what contradicts is one line."""
     plain = SearchSettings.plain(beam_width=1, length_penalty=0, max_words=1).model_dump()
@@ -190,7 +242,8 @@ def _search(**options: Any) -> SearchSettings:
     except ValidationError as error:
         problem = error.errors()[0]
         option = "--" + str(problem["loc"][-1]).replace("_", "-")
-        raise InputError(f"{option}: {problem['msg']}. Received: {problem['input']}") from error
+        told = problem["msg"].removeprefix("Value error, ")  # which pydantic says of our own
+        raise InputError(f"{option}: {told}. Received: {problem['input']}") from error
 
 
 def _expanded(given: list[str], null: bool) -> list[str]:

@@ -106,7 +106,7 @@ def test_options_out_of_range_are_told(command, model, pictures, option):
 
 def test_the_options_defaults_are_those_of_evaluate():
     from pipeline.captioner.search.settings import SearchSettings
-    from stages.caption import caption
+    from stages.caption import SAMPLING, caption
 
     evaluate = yaml.safe_load((REPOSITORY / "params.yaml").read_text())["evaluate"]
     defaults = {**caption.__kwdefaults__} if caption.__kwdefaults__ else {}
@@ -114,8 +114,9 @@ def test_the_options_defaults_are_those_of_evaluate():
     defaults |= dict(zip(reversed(names), reversed(caption.__defaults__), strict=False))
     for name in ("length_penalty", "max_words", "min_words", "block_ngrams", "consensus", "guide"):
         assert defaults[name] == evaluate[name], name
+    assert SAMPLING.model_dump() == evaluate["sampling"]
     for name in ("top_p", "temperature", "seed"):
-        assert defaults[name] == evaluate["sampling"][name], name
+        assert defaults[name] is None, name  # so that it can be told from one that is given
     assert evaluate["beam_width"] == SearchSettings.usual().beam_width
 
 
@@ -227,18 +228,26 @@ def test_options_reach_the_search(command, fake):
     assert (search.max_words, search.min_words, search.block_ngrams) == (9, 4, 0)
     assert max_pixels == 100_000_000
     options = ("--seed", 7, "--top-p", 0.5, "--temperature", 2, "--block-ngrams", 3)
-    command("caption", fake, "--sample", "-n", 4, "--max-pixels", 500, *options)
+    command("caption", fake, "--sample", "-n", 6, "--max-pixels", 500, *options)
     search, max_pixels = Fake.asked
     assert (search.method, search.block_ngrams, max_pixels) == ("sample", 3, 500)
-    drawn = {"samples": 4, "seed": 7, "top_p": 0.5, "temperature": 2.0}
+    drawn = {"samples": 6, "seed": 7, "top_p": 0.5, "temperature": 2.0}
     assert search.sampling.model_dump() == drawn
+    result = command("caption", fake, "--sample", *weights)
+    assert Fake.asked[0].sampling.samples == 5, "of one alone nothing can be chosen"
+    assert len(lines(result)) == 3, "the best of each picture"
 
 
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        (("--min-words", 9, "--max-words", 8), "--min-words: "),
+        (("--min-words", 9, "--max-words", 8), "--min-words: must not be above max_words, 8"),
         (("--best", 4, "--beam-width", 3), "--beam-width: expected at least --best, 4"),
+        (("--beam-width", 3, "--sample"), "--beam-width: expected a search with a beam"),
+        (("--seed", 1), "--seed: expected --sample"),
+        (("--top-p", 0.9), "--top-p: expected --sample"),
+        (("--temperature", 1), "--temperature: expected --sample"),
+        (("--force",), "--force: expected --alt-text"),
     ],
 )
 def test_options_that_contradict_are_one_line(command, fake, one_line, options, expected):
