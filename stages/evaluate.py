@@ -93,12 +93,23 @@ def evaluate(
     _tell(metrics)
 
 
-def _score(found: Mapping[str, Candidates], split: Split, spice: str | None) -> Scores:
+def _score(
+    found: Mapping[str, Candidates], split: Split, spice: str | None, beside: bool = True
+) -> Scores:
+    """Score captions of a split.
+
+    Args:
+        found: captions of every picture.
+        split: the pictures.
+        spice: folder of SPICE's program, if there is one.
+        beside: whether to work out what people's captions score, and the best of the n as well.
+    """
     best = {image_id: candidates[0].text for image_id, candidates in found.items()}
     if not split.references:
         return unscored(best)
     every = {image_id: [one.text for one in group] for image_id, group in found.items()}
-    scores = score(best, split.references, every, None if spice is None else Path(spice))
+    folder = None if spice is None else Path(spice)
+    scores = score(best, split.references, every if beside else None, folder, human=beside)
     if scores.without_references:
         log.info("evaluate: %d have no references: not scored", len(scores.without_references))
     return scores
@@ -143,7 +154,7 @@ def _alone(
     found: Mapping[str, Candidates], split: Split, ingested: Path, settings: EvaluateSettings
 ) -> dict[str, Any]:
     """Work out what one seed's captions score."""
-    scores = dict(_score(found, split, settings.spice).corpus)
+    scores = dict(_score(found, split, settings.spice, beside=False).corpus)
     if true := _true(found, ingested / "facts.parquet"):
         scores[TRUE] = mean_of(np.array(list(true.values()))).score()
     return scores

@@ -43,6 +43,7 @@ def score(
     references: Mapping[str, Sequence[str]],
     candidates: Mapping[str, Sequence[str]] | None = None,
     spice_folder: Path | None = None,
+    human: bool = True,
 ) -> Scores:
     """Tokenise and score one caption a picture against the picture's references.
 
@@ -52,6 +53,8 @@ def score(
             that is not listed.
         candidates: image id -> the n best captions of the search, one or more; for the oracle.
         spice_folder: see `spice.py`; without it SPICE is missing.
+        human: whether to tell how well people's own captions score, which depends on the
+            references alone.
 
     Raises:
         InputError: there are no predictions, or none of a picture with references.
@@ -79,7 +82,7 @@ def score(
         without_references=sorted(predictions.keys() - known),
         without_prediction=sorted(known - predictions.keys()),
         oracle=oracle([split_spaces(group) for group in found], words) if found else None,
-        human_cider_d=human_agreement(words),
+        human_cider_d=human_agreement(words) if human else None,
         statistics=measured.statistics,
     )
 

@@ -103,8 +103,11 @@ def test_the_oracle_takes_the_best_candidate_of_each_picture(evaluated):
 
 @pytest.mark.usefixtures("no_meteor")
 @pytest.mark.slow
-def test_of_several_seeds_all_are_scored_alone_and_together(trained, of_two_seeds, tmp_path):
-    scores = {}
+def test_of_several_seeds_all_are_scored_alone_and_together(
+    trained, of_two_seeds, tmp_path, monkeypatch
+):
+    scores, asked = {}, []
+    monkeypatch.setattr("pipeline.evaluation.scores.human_agreement", asked.append)
     for name, bundle, settings in (
         ("first", None, {}),
         ("best", of_two_seeds, {"ensemble": False}),
@@ -113,6 +116,7 @@ def test_of_several_seeds_all_are_scored_alone_and_together(trained, of_two_seed
         result = run(trained, tmp_path / name, bundle=bundle, **settings)
         assert result.code == 0, result.err
         scores[name] = json.loads((tmp_path / name / "metrics.json").read_text())
+    assert len(asked) == 3, "once a run, as it is the same for all seeds"
     assert "seeds" not in scores["first"]
     seeds = scores["best"].pop("seeds")
     assert scores["best"] == scores["first"]

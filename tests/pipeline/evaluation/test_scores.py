@@ -151,8 +151,10 @@ def test_the_n_best_are_scored_picture_by_picture() -> None:
     }
     scores = score(PREDICTIONS, REFERENCES, candidates)
     assert scores.oracle is not None
-    alone = score(PREDICTIONS, REFERENCES)
+    alone = score(PREDICTIONS, REFERENCES, human=False)
     assert (scores.corpus, alone.oracle) == (alone.corpus, None)
+    assert scores.human_cider_d is not None
+    assert alone.human_cider_d is None
     a, b, c = scores.oracle.candidates
     assert (len(a), len(b), len(c)) == (3, 1, 2)
     assert a[0] == alone.pictures["a"]["cider_d"]
