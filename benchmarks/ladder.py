@@ -36,7 +36,7 @@ from pipeline.files import sha256_of, write_json, write_text
 from pipeline.params import parse_yaml
 
 if TYPE_CHECKING:  # it brings Keras, for which `train` need not wait
-    from pipeline.evaluation.split import Split
+    from pipeline.evaluation.split import ScoredSplit
 
 log = logging.getLogger(__name__)
 
@@ -338,7 +338,7 @@ def score(
     typer.echo(table(results["rows"]))
 
 
-def _splits(folder: Path) -> "dict[str, Split]":
+def _splits(folder: Path) -> "dict[str, ScoredSplit]":
     """The validation and the test pictures, and what people said of them."""
     from pipeline.evaluation.split import select
     from pipeline.tables import CAPTIONS, IMAGES, read_table

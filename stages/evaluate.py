@@ -22,7 +22,7 @@ from pipeline.evaluation.over_seeds import over_seeds
 from pipeline.evaluation.per_picture import METRICS
 from pipeline.evaluation.scores import Scores, score, unscored
 from pipeline.evaluation.significance import interval, mean_of
-from pipeline.evaluation.split import Candidates, Searcher, Split, select
+from pipeline.evaluation.split import Candidates, ScoredSplit, Searcher, select
 from pipeline.files import write_json, write_json_lines, write_text
 from pipeline.params import load
 from pipeline.tables import CAPTIONS, CLEAN_CAPTIONS, FACTS, IMAGES, read_table
@@ -94,7 +94,7 @@ def evaluate(
 
 
 def _score(
-    found: Mapping[str, Candidates], split: Split, spice: str | None, beside: bool = True
+    found: Mapping[str, Candidates], split: ScoredSplit, spice: str | None, beside: bool = True
 ) -> Scores:
     """Score captions of a split.
 
@@ -151,7 +151,7 @@ def _metrics(
 
 
 def _alone(
-    found: Mapping[str, Candidates], split: Split, ingested: Path, settings: EvaluateSettings
+    found: Mapping[str, Candidates], split: ScoredSplit, ingested: Path, settings: EvaluateSettings
 ) -> dict[str, Any]:
     """Work out what one seed's captions score."""
     scores = dict(_score(found, split, settings.spice, beside=False).corpus)
@@ -171,7 +171,7 @@ def _of_seeds(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _predictions(
-    split: Split, found: Mapping[str, Candidates], scores: Scores, true: Mapping[str, float]
+    split: ScoredSplit, found: Mapping[str, Candidates], scores: Scores, true: Mapping[str, float]
 ) -> list[dict[str, Any]]:
     """Gather the lines of predictions.jsonl: n best, references and scores of each picture."""
     ciders = scores.oracle.candidates if scores.oracle else []

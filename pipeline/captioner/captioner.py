@@ -107,10 +107,16 @@ class Captioner:
                 self._read(*one) for one in zip(*(part[:count] for part in parts), strict=True)
             ]
         if not all(found):
+            # Once each: who searches a few pictures fills them up with copies.
+            without = {
+                np.asarray(features[row : row + 1]).tobytes()
+                for row, captions in enumerate(found)
+                if not captions
+            }
             raise InputError(
                 f"search: expected a caption of at most {settings.max_words} words for every "
-                f"picture. Received: none of {sum(not one for one in found)} pictures. Lower "
-                "min_words, raise beam_width, or forbid and block fewer words"
+                f"picture. Received: none of {len(without)} pictures. Lower min_words, raise "
+                "beam_width, or forbid and block fewer words"
             )
         return self.by_consensus(features, found, [settings.consensus])[0]
 

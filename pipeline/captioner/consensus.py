@@ -152,10 +152,10 @@ class Consensus:
         """
         from scipy.sparse import csr_array  # not before it is needed: the import takes a while
 
-        numbers = [
+        pairs = [
             (place, self.ngrams[word]) for place, word in enumerate(words) if word in self.ngrams
         ]
-        known, rows = np.array(numbers, "int64").reshape(-1, 2).T
+        known, rows = np.array(pairs, "int64").reshape(-1, 2).T
         shape = len(self.ngrams), len(self.alike)
         vectors = csr_array((self.value, self.picture, self.first), shape)[rows]
         worth = np.zeros((len(features), len(words)), "float32")

@@ -24,7 +24,7 @@ Candidates = list[Caption]  # of one picture, best first; at least one
 
 
 @dataclass(frozen=True)
-class Split:
+class ScoredSplit:
     """The pictures of a split, sorted by their ids."""
 
     name: str
@@ -37,7 +37,7 @@ class Split:
         return [row["image_id"] for row in self.images]
 
 
-def select(name: str, images: pa.Table, captions: pa.Table) -> Split:
+def select(name: str, images: pa.Table, captions: pa.Table) -> ScoredSplit:
     """Take a split's rows from the tables that `ingest` wrote.
 
     Raises:
@@ -54,7 +54,7 @@ def select(name: str, images: pa.Table, captions: pa.Table) -> Split:
     for row in captions.to_pylist():
         if row["image_id"] in wanted:
             references[row["image_id"]].append(row["text"])
-    return Split(name, sorted(rows, key=lambda row: row["image_id"]), dict(references))
+    return ScoredSplit(name, sorted(rows, key=lambda row: row["image_id"]), dict(references))
 
 
 class Searcher:

@@ -23,7 +23,7 @@ from pipeline.errors import InputError
 from pipeline.evaluation.bleu import corpus_bleu, count
 from pipeline.evaluation.cider import CiderD
 from pipeline.evaluation.rouge import rouge_l
-from pipeline.evaluation.split import Candidates, Searcher, Split
+from pipeline.evaluation.split import Candidates, ScoredSplit, Searcher
 from pipeline.evaluation.tokenise import split_spaces, tokenise
 from pipeline.evaluation.tokens import Captions, References
 from pipeline.params import Settings
@@ -59,7 +59,9 @@ class SweepSettings(Settings):
     metric: Literal["bleu_1", "bleu_4", "rouge_l", "cider_d", "mean_score"]
 
 
-def try_all(searcher: Searcher, split: Split, settings: SweepSettings) -> tuple[list[Row], str]:
+def try_all(
+    searcher: Searcher, split: ScoredSplit, settings: SweepSettings
+) -> tuple[list[Row], str]:
     """Search and score a split's captions by all settings, each with each.
 
     Returns:
@@ -102,7 +104,7 @@ def _searched(tried: Tried) -> Tried:
     return tried._replace(length_penalty=0.0) if tried.beam_width == 1 else tried
 
 
-def _captioned(split: Split) -> Split:
+def _captioned(split: ScoredSplit) -> ScoredSplit:
     """Leave out pictures that nobody has captioned."""
     kept = [row for row in split.images if row["image_id"] in split.references]
     if not kept:
@@ -110,11 +112,11 @@ def _captioned(split: Split) -> Split:
             f"sweep: expected captions of pictures of split {split.name!r}. Received: "
             f"{len(split.images)} pictures, none of them with captions"
         )
-    return Split(split.name, kept, split.references)
+    return ScoredSplit(split.name, kept, split.references)
 
 
 def _search(
-    searcher: Searcher, captioner: Captioner, split: Split, tried: Tried, max_words: int
+    searcher: Searcher, captioner: Captioner, split: ScoredSplit, tried: Tried, max_words: int
 ) -> Mapping[str, Candidates]:
     width, penalty, guide = tried
     settings = SearchSettings.plain(beam_width=width, length_penalty=penalty, max_words=max_words)
@@ -126,7 +128,7 @@ def _search(
 
 
 def _score(
-    found: Mapping[Trial, Mapping[str, Candidates]], split: Split
+    found: Mapping[Trial, Mapping[str, Candidates]], split: ScoredSplit
 ) -> tuple[dict[Trial, dict[str, float]], str]:
     """Score what each trial found; all texts are tokenised at once."""
     groups = [split.references[image_id] for image_id in split.ids]

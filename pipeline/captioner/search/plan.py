@@ -56,7 +56,7 @@ def plan(settings: SearchSettings, vocabulary: Vocabulary) -> Plan:
 def search(
     step: Step,
     state: State,
-    plan: Plan,
+    planned: Plan,
     uniforms: Tensor | None = None,
     worth: Tensor | None = None,
 ) -> Found:
@@ -65,7 +65,7 @@ def search(
     Args:
         step: the model, see `base`.
         state: before the first word, (b, ...) each.
-        plan: see `plan`.
+        planned: see `plan`.
         uniforms: for method `sample` alone, see `sample`.
         worth: what words are worth, see `Guide`; none: nothing.
 
@@ -73,17 +73,18 @@ def search(
         What was found; the scores have what a guide has added, the log-probabilities have not.
     """
     if worth is None:
-        return _search(step, state, plan, plan.constraints, uniforms)
+        return _search(step, state, planned, planned.constraints, uniforms)
     guide = Guide(worth)
-    found = _search(step, state, plan, replace(plan.constraints, guide=guide), uniforms)
+    bounds = replace(planned.constraints, guide=guide)
+    found = _search(step, state, planned, bounds, uniforms)
     return found._replace(log_probs=found.log_probs - guide.earned(found.tokens))
 
 
 def _search(
-    step: Step, state: State, plan: Plan, bounds: Constraints, uniforms: Tensor | None
+    step: Step, state: State, planned: Plan, bounds: Constraints, uniforms: Tensor | None
 ) -> Found:
     """Search by the method of the settings."""
-    settings = plan.settings
+    settings = planned.settings
     width, most, penalty = settings.beam_width, settings.max_words, settings.length_penalty
     if settings.method == "sample":
         top_p, temperature = settings.sampling.top_p, settings.sampling.temperature
@@ -91,8 +92,8 @@ def _search(
     if settings.method == "diverse":
         groups, strength = settings.diverse.groups, settings.diverse.strength
         return diverse(step, state, width, groups, strength, most, penalty, bounds)
-    if plan.required:
-        return beam_with(plan.required, step, state, width, most, penalty, bounds)
+    if planned.required:
+        return beam_with(planned.required, step, state, width, most, penalty, bounds)
     if width == 1:
         return greedy(step, state, most, bounds)
     return beam(step, state, width, most, penalty, bounds)
