@@ -5,6 +5,7 @@ The validation split chooses, so that the test split stays unseen.
 
 import csv
 import io
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,10 +14,13 @@ import typer
 
 from pipeline.evaluation.split import Searcher, select
 from pipeline.evaluation.sweep import SCORES, SweepSettings, best, try_all
+from pipeline.evaluation.tokenise import AGAIN, PTB
 from pipeline.files import write_json, write_text
 from pipeline.params import load
 from pipeline.tables import CAPTIONS, IMAGES, read_table
 from stages.command import run
+
+log = logging.getLogger(__name__)
 
 SPLIT = "val"
 TRIED = {  # settings of `evaluate`, and those of `sweep` that say which values are tried
@@ -46,6 +50,10 @@ def sweep(
         out / "best.json", {**first, "metric": settings.metric, "tokenisation": tokenisation}
     )
     _tell(rows, first, settings)
+    if tokenisation != PTB:
+        told = "sweep: tokens are %s: the scores compare with nobody's"
+        log.warning(told, tokenisation)
+        log.warning("sweep: %s", AGAIN)
 
 
 def _csv(rows: Sequence[Mapping[str, Any]]) -> str:

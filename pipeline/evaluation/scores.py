@@ -15,6 +15,8 @@ from pipeline.evaluation.per_picture import METRICS, measure
 from pipeline.evaluation.significance import Statistics
 from pipeline.evaluation.tokenise import split_spaces, tokenise
 
+UNSCORED = "none"  # the tokenisation where nothing could be scored
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -23,7 +25,8 @@ class Scores:
     corpus: dict[str, float]  # by metric, of METRICS; one that is missing has no entry
     pictures: dict[str, dict[str, float]]  # by image id, sorted, then by metric
     missing: dict[str, str]  # metric -> why it could not be computed
-    tokenisation: str  # "ptb", or "clean (PTB unavailable: <reason>)": not comparable to others'
+    # PTB, or "clean (PTB unavailable: <reason>)": not comparable to others'; or UNSCORED.
+    tokenisation: str
     without_references: list[str]  # image ids with a prediction, which is not scored
     without_prediction: list[str]  # image ids with references, which count for nothing
     oracle: Oracle | None = None  # of the n best captions, in the order of `pictures`
@@ -35,7 +38,7 @@ class Scores:
 def unscored(predictions: Mapping[str, str]) -> Scores:
     """Say that captions cannot be scored, as nobody has captioned their pictures."""
     reason = "no picture of the split has captions to compare with"
-    return Scores({}, {}, dict.fromkeys(METRICS, reason), "none", sorted(predictions), [])
+    return Scores({}, {}, dict.fromkeys(METRICS, reason), UNSCORED, sorted(predictions), [])
 
 
 def score(

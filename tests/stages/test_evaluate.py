@@ -13,8 +13,10 @@ from pipeline.captioner import bundle as bundles
 from pipeline.captioner.captioner import Captioner
 from pipeline.evaluation.java import MetricUnavailable
 from pipeline.evaluation.per_picture import METRICS, NO_SPICE
+from pipeline.evaluation.tokenise import AGAIN, PTB
 from pipeline.images.shards import open_shards
 from pipeline.tables import CAPTIONS, CLEAN_CAPTIONS, FACTS, IMAGES, read_table, write_rows
+from stages.evaluate import _has_failed
 
 OWN = set(METRICS) - {"spice"}  # its models are not here
 
@@ -283,8 +285,11 @@ def test_captions_are_chosen_by_consensus(trained, agreeing, tmp_path):
 
 
 @pytest.mark.usefixtures("no_meteor")
-def test_a_metric_that_cannot_run_is_told_and_all_else_is_the_same(trained, evaluated, tmp_path):
+def test_a_metric_that_cannot_run_is_told_and_all_else_is_the_same(
+    trained, evaluated, tmp_path, caplog
+):
     assert run(trained, tmp_path).code == 0
+    assert AGAIN in caplog.text
     metrics, whole = (json.loads((f / "metrics.json").read_text()) for f in (tmp_path, evaluated))
     assert metrics.pop("missing") == {"meteor": "no Java here", "spice": NO_SPICE}
     for name in ("missing", "meteor", "meteor_low", "meteor_high"):
@@ -297,6 +302,19 @@ def test_a_metric_that_cannot_run_is_told_and_all_else_is_the_same(trained, eval
     for name in ("val", "test"):
         name = f"coco/captions_{name}_results.json"
         assert (tmp_path / name).read_bytes() == (evaluated / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("tokenisation", "missing", "failed"),
+    [
+        (PTB, {"spice": NO_SPICE}, False),  # a setting says so
+        (PTB, {"meteor": "no Java here", "spice": NO_SPICE}, True),
+        ("clean (PTB unavailable: no Java here)", {}, True),
+        ("none", {"meteor": "no picture has captions"}, False),
+    ],
+)
+def test_what_java_has_failed_at_is_told_from_what_is_left_out(tokenisation, missing, failed):
+    assert _has_failed({"tokenisation": tokenisation, "missing": missing}) == failed
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import yaml
 from pipeline.captioner.captioner import Captioner
 from pipeline.evaluation.java import MetricUnavailable
 from pipeline.evaluation.sweep import best
+from pipeline.evaluation.tokenise import AGAIN
 from pipeline.tables import CAPTIONS, read_table, write_rows
 
 SETTINGS = {
@@ -155,6 +156,17 @@ def test_of_several_seeds_what_is_evaluated_is_tried(swept, trained, of_two_seed
         assert result.code == 0, result.err
     assert rows_of(tmp_path / "best") == rows_of(swept[0])
     assert rows_of(tmp_path / "together") != rows_of(swept[0])
+
+
+def test_without_java_it_is_told_that_the_result_stays(trained, tmp_path, monkeypatch, caplog):
+    def fail(_):
+        raise MetricUnavailable("no Java here")
+
+    monkeypatch.setattr("pipeline.evaluation.tokenise.ptb_tokenize", fail)
+    assert run(trained, tmp_path, beam_widths=[1], length_penalties=[0.0]).code == 0
+    found = json.loads((tmp_path / "best.json").read_text())
+    assert found["tokenisation"] == "clean (PTB unavailable: no Java here)"
+    assert AGAIN in caplog.text
 
 
 def test_of_equal_scores_the_cheapest_search_is_best():
