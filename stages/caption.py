@@ -28,7 +28,7 @@ from stages.command import EXIT_BAD_INPUT, run
 from stages.trained import last_trained
 
 USUAL = SearchSettings.usual()
-# As evaluate.sampling has it. Of the captions drawn, the best by their score are told.
+# As evaluate.sampling has it.
 SAMPLING = SamplingSettings(top_p=0.9, temperature=1.0, samples=5, seed=1)
 LIST = "-"  # standard input
 SEARCH, SAMPLE = "How captions are searched", "Sampling"
@@ -126,7 +126,7 @@ def caption(
         bool,
         typer.Option(
             "--sample",
-            help=f"Draw captions by their chance: {SAMPLING.samples}, or as many as --best.",
+            help="Draw captions by their chance, as many as --best.",
             rich_help_panel=SAMPLE,
         ),
     ] = False,
@@ -169,6 +169,8 @@ def caption(
     drawn = {"seed": seed, "top_p": top_p, "temperature": temperature}
     given = {name: value for name, value in drawn.items() if value is not None}
     _check_search(sample, given, beam_width, best)
+    # One that is drawn is told as it is; consensus chooses, and needs some to choose from.
+    drawn_at_once = max(SAMPLING.samples, best) if consensus else best
     search = _search(
         beam_width=beam_width or max(USUAL.beam_width, best),
         length_penalty=length_penalty,
@@ -178,7 +180,7 @@ def caption(
         consensus=consensus,
         guide=guide,
         method="sample" if sample else "beam",
-        sampling={**SAMPLING.model_dump(), "samples": max(SAMPLING.samples, best), **given},
+        sampling={**SAMPLING.model_dump(), "samples": drawn_at_once, **given},
     )
     keeper = _Keeper(alt_text, force)
     names = _expanded(pictures, null)

@@ -235,6 +235,8 @@ def test_options_reach_the_search(command, fake):
     assert search.sampling.model_dump() == drawn
     result = command("caption", fake, "--sample", *weights)
     assert Fake.asked[0].sampling.samples == 5, "of one alone nothing can be chosen"
+    command("caption", fake, "--sample")
+    assert Fake.asked[0].sampling.samples == 1, "the likeliest of several is no draw any more"
     assert len(lines(result)) == 3, "the best of each picture"
 
 
