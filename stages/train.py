@@ -34,7 +34,7 @@ from pipeline.images.shards import MANIFEST, ShardReader, open_shards
 from pipeline.images.spec import SPEC, read_spec
 from pipeline.params import load
 from pipeline.tables import CLEAN_CAPTIONS, IMAGES, read_table
-from pipeline.text.embeddings import load_embeddings
+from pipeline.text.embeddings import has_vectors, load_embeddings
 from pipeline.text.vocabulary import Vocabulary
 from stages.command import run
 
@@ -131,6 +131,11 @@ def train(
     files = [images, captions, vocabulary, embeddings, encoder / SPEC, features / MANIFEST]
     splits = {name: _split(name, *tables, known, words) for name in ("train", "val")}
     inputs = Inputs(files, words, embeddings, known.shape, **splits)
+    if settings.word_vectors == "random" and has_vectors(embeddings):
+        log.warning(
+            "train: the word vectors of vocabulary.embeddings.file are not used, as"
+            " train.word_vectors is random; frozen or trained begins with them"
+        )
 
     trained = {}
     for place, seed in enumerate(settings.seeds):

@@ -29,6 +29,16 @@ def write_embeddings(path: Path, matrix: Matrix) -> None:
             stream.write(digest)
 
 
+def has_vectors(path: Path) -> bool:
+    """Whether `write_embeddings` wrote any vectors.
+
+    Raises:
+        InputError: the file is absent or damaged.
+    """
+    matrix = _read(path)
+    return matrix.ndim == 2 and matrix.shape[1] > 0
+
+
 def load_embeddings(path: Path, vocabulary_size: int, width: int) -> Matrix | None:
     """Read what `write_embeddings` wrote, for a decoder of `width` numbers a word.
 

@@ -253,7 +253,7 @@ def folders(monkeypatch) -> list[Path]:
 
 
 def test_a_killed_training_does_not_continue_with_other_word_vectors(
-    featured, train_inputs, tmp_path, folders
+    featured, train_inputs, tmp_path, folders, caplog
 ):
     *others, _, encoder, features = train_inputs
     for seed in (1, 2, 1):
@@ -262,6 +262,9 @@ def test_a_killed_training_does_not_continue_with_other_word_vectors(
         inputs = *others, vectors, encoder, features
         featured.run("train", *inputs, tmp_path / "out", word_vectors="trained")
     assert folders[0] == folders[2] != folders[1]
+    assert "are not used" not in caplog.text
+    featured.run("train", *inputs, tmp_path / "out", word_vectors="random")
+    assert "vocabulary.embeddings.file are not used" in caplog.text
 
 
 def test_a_finished_training_is_not_kept_for_other_code(

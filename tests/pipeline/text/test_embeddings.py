@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import InputError
-from pipeline.text.embeddings import load_embeddings, write_embeddings
+from pipeline.text.embeddings import has_vectors, load_embeddings, write_embeddings
 
 MATRIX = np.arange(15, dtype=np.float32).reshape(5, 3)
 
@@ -19,6 +19,7 @@ def test_written_it_is_read_and_has_the_same_bytes(tmp_path):
     found = load_embeddings(path, 5, 3)
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found, MATRIX)
+    assert has_vectors(path)
     found[0] = 7  # it is not the file that is written to
     write_embeddings(tmp_path / "other.npy", MATRIX)
     assert path.read_bytes() == (tmp_path / "other.npy").read_bytes()
@@ -27,6 +28,7 @@ def test_written_it_is_read_and_has_the_same_bytes(tmp_path):
 def test_without_pretrained_vectors_there_are_none(tmp_path):
     write_embeddings(tmp_path / "none.npy", np.zeros((5, 0)))
     assert load_embeddings(tmp_path / "none.npy", 5, 128) is None
+    assert not has_vectors(tmp_path / "none.npy")
 
 
 @pytest.mark.parametrize(
