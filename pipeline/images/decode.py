@@ -86,6 +86,10 @@ TURNS = {
 # JPEG is decoded at the smallest of its scales (1/1, 1/2, 1/4, 1/8) that leaves this many times
 # the side wanted, so that the resize that follows still has enough to average over.
 SCALED_DECODE_MARGIN = 2
+MAX_SCANS = 500  # of a JPEG: encoders make 10, and libjpeg-turbo's own tests give up here too
+JPEG_HEAD, JPEG_SCAN = b"\xff\xd8\xff", b"\xff\xda\x00"
+WEBP_HEAD = 30  # bytes in which each kind of WebP tells its size
+PIECE = 2**20  # bytes that are looked through at once
 READ_WHOLE = 16 * 2**20  # bytes up to which a picture is read at once; larger ones in pieces
 GRID = (17, 16)  # brightnesses that `difference_hash` compares
 
@@ -268,19 +272,75 @@ def _opened(
 ) -> Iterator[tuple[BytesIO | BufferedReader, Image.Image]]:
     """Open a picture whose header is fine; tell whatever goes wrong as a PictureError."""
     try:
-        stream = _bytes_of(path, span)
-        with stream, Image.open(stream, formats=FORMATS) as image:
-            width, height = image.size
-            if width * height > max_pixels:
-                raise PictureError(
-                    "too_large",
-                    f"{path} has {width} x {height} pixels; the bound (max_pixels) is {max_pixels}",
-                )
-            yield stream, image
+        with _bytes_of(path, span) as stream:
+            _check_pixels(path, _webp_size(stream), max_pixels)
+            _check_scans(path, stream)
+            with Image.open(stream, formats=FORMATS) as image:
+                _check_pixels(path, image.size, max_pixels)
+                yield stream, image
     except PictureError:
         raise
     except Exception as error:  # all of them: see _as_picture_error
         raise _as_picture_error(path, error) from error
+
+
+def _check_pixels(path: Path, size: tuple[int, int], max_pixels: int) -> None:
+    """Raise PictureError "too_large" for a picture of more pixels than the bound."""
+    width, height = size
+    if width * height > max_pixels:
+        raise PictureError(
+            "too_large",
+            f"{path} has {width} x {height} pixels; the bound (max_pixels) is {max_pixels}",
+        )
+
+
+def _webp_size(stream: BytesIO | BufferedReader) -> tuple[int, int]:
+    """Read the size of a WebP's canvas from its first bytes; (0, 0) of anything else.
+
+    Pillow takes memory for the canvas, twice, while it opens a file, before anyone can ask for its
+    size: 2.1 GB for the 42 bytes of a file that claims 16383 x 16383. A header that was cut off
+    gives any size: Pillow refuses the file. The three kinds of header are those of RFC 9649.
+    """
+    head = _head(stream, WEBP_HEAD)
+    if head[:4] != b"RIFF" or head[8:12] != b"WEBP":
+        return 0, 0
+    if head[12:16] == b"VP8X":
+        return 1 + _little(head[24:27]), 1 + _little(head[27:30])
+    if head[12:16] == b"VP8L":
+        both = _little(head[21:25])
+        return 1 + (both & 0x3FFF), 1 + (both >> 14 & 0x3FFF)
+    return _little(head[26:28]) & 0x3FFF, _little(head[28:30]) & 0x3FFF
+
+
+def _check_scans(path: Path, stream: BytesIO | BufferedReader) -> None:
+    """Raise PictureError "unreadable" for a JPEG of more scans than anyone needs.
+
+    A scan may be a few bytes, and each is work for all pixels: some hundred thousand of them, in a
+    file of the size of a photograph, would take a quarter of an hour. Each begins with the same
+    three bytes, which compressed pixels never have, and thumbnails in the file a few times.
+    """
+    if _head(stream, len(JPEG_HEAD)) != JPEG_HEAD:
+        return
+    scans, end = 0, b""
+    while piece := stream.read(PIECE):
+        scans += (end + piece).count(JPEG_SCAN)
+        end = piece[1 - len(JPEG_SCAN) :]  # one that lies across two pieces
+    stream.seek(0)
+    if scans > MAX_SCANS:
+        raise PictureError(
+            "unreadable", f"{path} has {scans} scans (JPEG); expected at most {MAX_SCANS}"
+        )
+
+
+def _head(stream: BytesIO | BufferedReader, length: int) -> bytes:
+    """Read the first bytes; the stream stands at its beginning again."""
+    head = stream.read(length)
+    stream.seek(0)
+    return head
+
+
+def _little(number: bytes) -> int:
+    return int.from_bytes(number, "little")
 
 
 def _bytes_of(path: Path, span: Span | None) -> BytesIO | BufferedReader:

@@ -146,6 +146,66 @@ def test_too_large_is_told_by_the_header_alone(tmp_path: Path) -> None:
     assert reason_of(path, 20000 * 20000) == "truncated"
 
 
+def webp_that_claims(path: Path, width: int, height: int) -> None:
+    """Write a size of one's own into the header of a WebP, whichever of its three kinds it is."""
+    data = bytearray(path.read_bytes())
+    if data[12:16] == b"VP8X":
+        data[24:30] = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+    elif data[12:16] == b"VP8L":
+        kept = data[24] & 0xF0  # of the bits beside the two sizes
+        data[21:25] = (width - 1 | (height - 1) << 14 | kept << 24).to_bytes(4, "little")
+    else:
+        data[26:30] = width.to_bytes(2, "little") + height.to_bytes(2, "little")
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (b"VP8 ", {}),
+        (b"VP8L", {"lossless": True}),
+        (
+            b"VP8X",
+            {"lossless": True, "save_all": True, "append_images": [Image.new("RGB", (8, 8))]},
+        ),
+    ],
+    ids=["lossy", "lossless", "animated"],
+)
+def test_a_webp_is_refused_before_pillow_takes_memory_for_it(
+    tmp_path: Path, kind: bytes, options: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = save(tmp_path, photo(8, 8), "a.webp", **options)
+    assert path.read_bytes()[12:16] == kind
+    assert inspect(path, 64).width == 8
+    assert reason_of(path, 63) == "too_large"
+    webp_that_claims(path, 16383, 16383)
+    monkeypatch.setattr(Image, "open", None)  # whoever calls it takes 2 GB
+    assert reason_of(path, 16383 * 16383 - 1) == "too_large"
+
+
+def test_a_webp_that_ends_in_its_header_is_no_picture(tmp_path: Path) -> None:
+    content = save(tmp_path, photo(8, 8), "a.webp", lossless=True).read_bytes()
+    path = tmp_path / "b.webp"
+    for length in range(1, 32):
+        path.write_bytes(content[:length])
+        assert reason_of(path) in {"not_a_picture", "truncated", "unreadable"}
+
+
+@pytest.mark.parametrize("piece", [2**20, 7], ids=["at once", "in pieces"])
+def test_a_jpeg_of_endless_scans_is_refused_before_it_is_decoded(
+    tmp_path: Path, piece: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decode, "PIECE", piece)
+    path = save(tmp_path, photo(), "a.jpg", progressive=True)
+    whole = path.read_bytes()
+    scan = whole[whole.rindex(b"\xff\xda") : -2]  # the last; the end of the picture follows
+    own = whole.count(b"\xff\xda\x00")
+    path.write_bytes(whole[:-2] + (decode.MAX_SCANS - own) * scan + whole[-2:])
+    inspect(path, BOUND)
+    path.write_bytes(whole[:-2] + (decode.MAX_SCANS - own + 1) * scan + whole[-2:])
+    assert reason_of(path) == "unreadable"
+
+
 def test_the_bound_is_ours_not_pillows(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
     path = tmp_path / "a.pbm"
     path.write_bytes(b"P4\n20000 9500\n" + bytes(2500 * 9500))  # 190 MP; Pillow's bound is 179

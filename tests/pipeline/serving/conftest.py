@@ -89,6 +89,14 @@ def png(width: int, height: int, content: bytes) -> bytes:
     )
 
 
+def webp_of(width: int, height: int) -> bytes:
+    """Write a WebP of a few bytes by hand that claims a size: Pillow takes memory as it opens."""
+    sizes = (width - 1) | (height - 1) << 14
+    content = b"\x2f" + struct.pack("<I", sizes) + b"\0" * 16
+    chunk = b"VP8L" + struct.pack("<I", len(content)) + content + b"\0" * (len(content) % 2)
+    return b"RIFF" + struct.pack("<I", 4 + len(chunk)) + b"WEBP" + chunk
+
+
 @pytest.fixture(scope="session")
 def hostile(picture_bytes) -> Callable[[int], Iterator[tuple[str, bytes, str]]]:
     """Make files that must be refused: name to send, bytes, and the reasons that are fitting."""
@@ -103,6 +111,7 @@ def hostile(picture_bytes) -> Callable[[int], Iterator[tuple[str, bytes, str]]]:
             noise = rng.integers(0, 256, int(rng.integers(1, 5000)), dtype=np.uint8).tobytes()
             side = 40_000 + number
             yield "bomb.png", png(side, side, b"\0" * 100_000), "too_many_pixels"
+            yield "bomb.webp", webp_of(16383, 16383 - number), "too_many_pixels"
             yield "promise.png", png(900, 900 + number, b"\0" * 10), "damaged"
             yield "cut.png", good[:cut], "damaged not_a_picture"
             yield "cut.jpg", jpeg[: len(jpeg) // 2 - number], "damaged not_a_picture"
