@@ -8,6 +8,7 @@ May be called from any number of threads: pictures are read by a few threads of 
 captioned by one, in batches.
 """
 
+import logging
 import math
 import tempfile
 import threading
@@ -29,6 +30,8 @@ from pipeline.captioner.search.settings import SearchSettings
 from pipeline.images.decode import PictureError, read_small, read_square
 from pipeline.serving.batches import Batches
 from pipeline.serving.bounds import BEAM_WIDTHS, BeamWidth, Bounds, RequestError, too_many_bytes
+
+log = logging.getLogger(__name__)
 
 Length = Literal["short", "usual", "long"]
 USUAL = SearchSettings.usual()
@@ -188,8 +191,20 @@ class Describer:
             looks: whether to tell where the decoder looked; nothing is told where it cannot.
 
         Raises:
-            RequestError: it is no picture, beyond a bound, the server is busy, or it took too long.
+            RequestError: it is no picture, beyond a bound, the server is busy, it took too long, or
+                it failed for a reason that is logged.
         """
+        try:
+            return self._describe(picture, choice, looks)
+        except RequestError:
+            raise
+        except Exception as error:
+            log.exception("serve: a picture was not captioned")
+            raise RequestError(
+                "failed", "Something went wrong here, not with your picture. Try again later."
+            ) from error
+
+    def _describe(self, picture: Path | bytes, choice: Choice, looks: bool) -> Description:
         with self._turn():
             began = time.monotonic()
             wanted = looks and self.attends
@@ -204,6 +219,18 @@ class Describer:
                 seconds=time.monotonic() - began,
             )
 
+    def check_room(self) -> None:
+        """Tell whether one more may wait, before its picture has come.
+
+        Raises:
+            RequestError: too many wait already.
+        """
+        if self._inside >= self.bounds.concurrency + self.bounds.queue:
+            raise RequestError(
+                "busy",
+                f"{self.bounds.queue} pictures are waiting already. Try again in a few seconds.",
+            )
+
     def close(self) -> None:
         """End its threads."""
         self._batches.close()
@@ -212,13 +239,8 @@ class Describer:
     @contextmanager
     def _turn(self) -> Iterator[None]:
         """Wait for a turn, unless too many wait already."""
-        bounds = self.bounds
         with self._counting:
-            if self._inside >= bounds.concurrency + bounds.queue:
-                raise RequestError(
-                    "busy",
-                    f"{bounds.queue} pictures are waiting already. Try again in a few seconds.",
-                )
+            self.check_room()
             self._inside += 1
         try:
             with self._turns:

@@ -2,11 +2,12 @@
 
 import itertools
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TypedDict
 
 import gradio as gr
-from gradio import processing_utils
+from gradio import processing_utils, route_utils
 from gradio.events import api
 from gradio.utils import get_upload_folder
 
@@ -48,6 +49,7 @@ def build(describer: Describer, model: ModelCard, examples: Sequence[Example]) -
         examples: pictures to try; none for a page without.
     """
     _fetch_nothing()
+    _go_on_removing()
     bounds = describer.bounds
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=DELETE) as blocks:
         gr.HTML(_title(), elem_id="cp-title")
@@ -186,6 +188,21 @@ def _fetch_nothing() -> None:
         raise gr.Error("Pictures are not fetched from addresses. Upload the file.")
 
     processing_utils.async_ssrf_protected_download = refuse
+
+
+def _go_on_removing() -> None:
+    """Have Gradio go on removing uploads whatever happens to one look for old ones.
+
+    It looks through a set to which requests add at the same time, which may end in a RuntimeError,
+    and with it all later looks. What is left is removed a minute later.
+    """
+    remove = route_utils.delete_files_created_by_app
+
+    def remove_some(blocks: gr.Blocks, age: int | None) -> None:
+        with suppress(RuntimeError, OSError):
+            remove(blocks, age)
+
+    route_utils.delete_files_created_by_app = remove_some
 
 
 def theme() -> gr.themes.Base:

@@ -146,6 +146,7 @@ def _add_routes(api: FastAPI, describer: Describer) -> None:
         JPEG, PNG, WebP, GIF, BMP, TIFF or PPM; the request's content type is not looked at.
         """
         choice = Choice.checked(beam_width, length)
+        describer.check_room()  # who would be refused afterwards takes no memory before
         picture = await request.body()  # which the guard counts as it comes
         if not limiter:
             limiter.append(anyio.CapacityLimiter(bounds.concurrency + bounds.queue + SPARE))

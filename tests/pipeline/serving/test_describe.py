@@ -121,6 +121,22 @@ def test_large_pictures_are_read_one_at_a_time(captioner, bounds, file, monkeypa
     describer.close()
 
 
+def test_what_fails_is_logged_and_told_without_details(
+    describer, picture_bytes, monkeypatch, caplog
+):
+    def fail(*_: object) -> None:
+        raise ValueError("/secret/place")
+
+    monkeypatch.setattr(describer.captioner.encoder, "encode", fail)
+    with pytest.raises(RequestError) as refused:
+        describer.describe(picture_bytes(), QUICK, looks=False)
+    assert (refused.value.reason, refused.value.status) == ("failed", 500)
+    assert "secret" not in refused.value.message
+    assert "/secret/place" in caplog.text
+    monkeypatch.undo()
+    assert describer.describe(picture_bytes(), QUICK, looks=False).captions
+
+
 def test_a_file_that_is_gone(describer, tmp_path):
     with pytest.raises(RequestError) as refused:
         describer.describe(tmp_path / "gone.jpg", QUICK, looks=False)

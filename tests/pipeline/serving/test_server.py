@@ -1,11 +1,15 @@
 """The server as programs see it: what it answers, and what it refuses."""
 
+import asyncio
+import http.client
 import json
 import urllib.error
 import urllib.request
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -149,6 +153,38 @@ def test_files_of_this_machine_are_not_served(ask, file):
 @pytest.mark.parametrize("given", [None, 3, "x", [], {}, {"path": 3}, {"path": ["a"]}])
 def test_what_is_no_file_is_refused(call, given):
     assert call(given, 3, "usual")[0] == "error"
+
+
+def test_a_full_queue_is_told_before_the_picture_is_read(running, monkeypatch):
+    bounds = running.describer.bounds
+    monkeypatch.setattr(running.describer, "_inside", bounds.concurrency + bounds.queue)
+    with closing(http.client.HTTPConnection(running.url.removeprefix("http://"), timeout=5)) as one:
+        one.putrequest("POST", "/api/caption")
+        one.putheader("Content-Length", "100000")
+        one.endheaders()  # and none of the picture
+        answer = one.getresponse()
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
+        assert json.load(answer)["reason"] == "busy"
+
+
+def test_uploads_are_removed_for_ever_though_one_look_fails(running, monkeypatch):
+    from gradio import route_utils
+
+    from pipeline.serving import page
+
+    looks = []
+
+    def changed_meanwhile(*_: object) -> None:
+        looks.append(1)
+        raise RuntimeError("Set changed size during iteration")
+
+    monkeypatch.setattr(route_utils, "delete_files_created_by_app", changed_meanwhile)
+    page._go_on_removing()
+    app = SimpleNamespace(get_blocks=lambda: None)
+    schedule = route_utils.delete_files_on_schedule(app, 0, 1)
+    with pytest.raises(TimeoutError):
+        asyncio.run(asyncio.wait_for(schedule, 0.2))
+    assert len(looks) > 1
 
 
 def refused_everywhere(ask, upload, call, name: str, content: bytes, reasons: str) -> None:
