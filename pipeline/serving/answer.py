@@ -140,7 +140,8 @@ def _word(one: WordMap, pressed: bool) -> Html:
 
 def told(one: WordMap) -> str:
     """Say in words where the decoder looked."""
-    place = f"“{one.word}”: it looked mostly at the {one.place}"
+    where = f"mostly at the {one.place}" if one.place else "at no place more than at others"
+    place = f"“{one.word}”: it looked {where}"
     if one.share > 0.995:
         return f"{place}."
     return f"{place}; {1 - one.share:.0%} of the word came from the sentence and not the picture."

@@ -14,6 +14,7 @@ from pipeline.captioner.captioner import Looks
 DARKEST = 0.18  # of the picture's light that is left where the decoder did not look
 ROWS = ("top", "middle", "bottom")
 COLUMNS = ("left", "centre", "right")
+EVEN = 1e-4  # relative difference up to which two parts of a map count as equal
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class WordMap:
     Attributes:
         word: of the caption.
         picture: RGB, the picture under its map.
-        place: where most of its attention was, in words: "top left".
+        place: where most of its attention was, in words: "top left"; "" where it was even.
         share: of the attention that was on the picture, 0 to 1; less than 1 with a sentinel.
         peak: the greatest weight of a place: how pointed the look was.
     """
@@ -75,12 +76,27 @@ def overlay(picture: Image.Image, weights: np.ndarray) -> Image.Image:
 
 
 def place_of(weights: np.ndarray) -> str:
-    """Say where the middle of a map is, by thirds: "top left"; "centre" for the middle third."""
+    """Say which ninth of a map has the most of it: "top left"; "centre" for the middle one.
+
+    Not where its middle is: half to the left and half to the right is no look at the centre.
+
+    Args:
+        weights: float (h, w), of the grid's places.
+
+    Returns:
+        "" where no ninth has more than the others, as in a map of zeros.
+    """
     height, width = weights.shape
-    total = float(weights.sum())
-    if total <= 0:
-        return "nowhere"
-    y = float(((np.arange(height) + 0.5) @ weights.sum(axis=1)) / (total * height))
-    x = float(((np.arange(width) + 0.5) @ weights.sum(axis=0)) / (total * width))
-    row, column = ROWS[min(2, int(y * 3))], COLUMNS[min(2, int(x * 3))]
-    return "centre" if (row, column) == ("middle", "centre") else f"{row} {column}"
+    sums = _thirds(height) @ weights @ _thirds(width).T  # (3, 3)
+    least, greatest = float(sums.min()), float(sums.max())
+    if greatest - least <= EVEN * greatest:
+        return ""
+    row, column = (int(place) for place in np.argwhere(sums >= greatest * (1 - EVEN))[0])
+    return "centre" if row == column == 1 else f"{ROWS[row]} {COLUMNS[column]}"
+
+
+def _thirds(count: int) -> np.ndarray:
+    """Share a row of places out among thirds: (3, count), each place's share in each of them."""
+    third, place = np.arange(3)[:, None] * count / 3, np.arange(count)[None]
+    shared = np.minimum(place + 1, third + count / 3) - np.maximum(place, third)
+    return np.clip(shared, 0, 1)

@@ -1,5 +1,6 @@
 """What the page shows, as markup."""
 
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -64,10 +65,20 @@ def test_every_word_has_a_map_that_is_told_in_words():
     words = [given for _, given in page.tags if given.get("class") == "cp-word"]
     assert [word["aria-pressed"] for word in words] == ["true", "false"]
     assert "50% of the word came from the sentence" in words[0]["data-told"]
-    assert words[1]["data-told"] == "“dog”: it looked mostly at the centre."
+    assert words[1]["data-told"] == "“dog”: it looked mostly at the top left."
     [large] = [given for _, given in page.tags if given.get("class") == "cp-map-large"]
     assert large["alt"] == words[0]["data-told"]
     assert large["src"].startswith("data:image/jpeg;base64,")
+
+
+def test_of_a_look_at_nothing_no_place_is_told():
+    looks = Looks(np.zeros((2, 3, 3), "float32"), np.ones(2))
+    page = Tags(answer(replace(description(looks=True), looks=looks)))
+    told = [given["data-told"] for _, given in page.tags if "data-told" in given]
+    assert told[1] == (
+        "“dog”: it looked at no place more than at others; 100% of the word came from the "
+        "sentence and not the picture."
+    )
 
 
 def test_pictures_always_have_an_alt_text_and_buttons_a_type():

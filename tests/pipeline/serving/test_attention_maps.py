@@ -30,6 +30,26 @@ def test_the_picture_is_bright_where_the_decoder_looked(row, column):
     assert names == ("centre" if row == column == 1 else f"{ROWS[row]} {COLUMNS[column]}")
 
 
+def test_two_sides_have_no_middle():
+    both = one_place(1, 0, 7) * 0.6 + one_place(1, 6, 7) * 0.4
+    assert place_of(both) == "top left"
+    assert place_of(both[:, ::-1]) == "top right"
+
+
+@pytest.mark.parametrize("side", [1, 3, 5, 7])
+def test_an_even_look_is_at_no_place(side):
+    assert place_of(np.full((side, side), 1 / side**2, "float32")) == ""
+    assert place_of(np.zeros((side, side), "float32")) == ""
+
+
+def test_a_place_on_a_border_counts_for_both_sides():
+    weights = np.ones((7, 7), "float32")  # 2 of 7 rows are above the middle third, and a part
+    weights[2, 2] += 1
+    assert place_of(weights) == "centre"  # it has two thirds of that row, and of that column
+    weights[1, 1] += 1
+    assert place_of(weights) == "top left"
+
+
 def test_even_looks_leave_the_picture_as_it_is():
     assert overlay(WHITE, np.full((7, 7), 1 / 49, "float32")).tobytes() == WHITE.tobytes()
 
