@@ -7,11 +7,11 @@ from typing import Annotated
 import typer
 
 from pipeline.comparison.compare import compare as compare_runs
-from pipeline.comparison.pictures import read_at_hand
 from pipeline.comparison.revisions import WORK_TREE, Paths, Run, read_run
 from pipeline.comparison.text import as_text
 from pipeline.comparison.view import as_data, as_page
 from pipeline.files import write_text
+from pipeline.reporting.pictures import read_at_hand
 from stages.command import run
 
 HERE = Path()

@@ -1,17 +1,17 @@
 """Pictures with their captions on one sheet (not a stage): `python -m stages.gallery OUT.png`."""
 
-import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from pipeline.comparison.predictions import lines_of
 from pipeline.datasets.ingest import IngestSettings
 from pipeline.errors import InputError
 from pipeline.files import written_whole
 from pipeline.images.reading import Picture, read_known
 from pipeline.params import load
+from pipeline.reporting.labels import said
+from pipeline.reporting.predictions import Prediction, read_predictions, spread
 from pipeline.reporting.sheet import SIDE, Entry, draw_sheet
 from pipeline.tables import IMAGES, read_table
 from stages.command import run
@@ -37,17 +37,15 @@ def gallery(
     """Draw pictures spread evenly over the split, with their captions and one reference each."""
     if out.suffix.lower() not in FORMATS:
         raise InputError(f"{out}: expected a name that ends in {' or '.join(FORMATS)}")
-    if not predictions.is_file():
-        raise InputError(f"{predictions}: no such file. Run the pipeline first: dvc repro")
-    rows = [json.loads(line) for line in lines_of(predictions.read_text(encoding="utf-8"))]
-    chosen = rows[:: max(1, len(rows) // count)][:count]
+    rows = read_predictions(predictions)
+    chosen = spread(rows, count)
     folder = raw or Path(load(IngestSettings, "ingest", params).folder)
     pictures = {row["image_id"]: Picture.of(row) for row in read_table(images, IMAGES).to_pylist()}
     try:
-        absent = [row["image_id"] for row in chosen if row["image_id"] not in pictures]
+        absent = [one.image_id for one in chosen if one.image_id not in pictures]
         if absent:
             raise InputError(f"{images}: expected picture {absent[0]!r}, which was captioned")
-        entries = [_entry(row, pictures[row["image_id"]], folder) for row in chosen]
+        entries = [_entry(one, pictures[one.image_id], folder) for one in chosen]
     except InputError as error:
         raise InputError(
             f"{error}. Where they lie elsewhere, name their folder with --raw, and what `ingest` "
@@ -59,11 +57,10 @@ def gallery(
     typer.echo(f"{out}: {len(entries)} of {len(rows)} pictures with their captions")
 
 
-def _entry(row: dict[str, Any], picture: Picture, folder: Path) -> Entry:
-    """Make an entry of a line of predictions.jsonl."""
+def _entry(one: Prediction, picture: Picture, folder: Path) -> Entry:
     small = read_known(picture, folder, 2 * SIDE)
-    references = row["references"]
-    return Entry(small, row["caption"], f"a person: {references[0]}" if references else "")
+    person = f"a person: {one.references[0]}" if one.references else ""
+    return Entry(small, said(one.caption), person)
 
 
 if __name__ == "__main__":

@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline.comparison.pictures import read_at_hand
-from pipeline.comparison.predictions import parse_predictions
 from pipeline.errors import InputError
 from pipeline.files import write_text
 from pipeline.params import load
+from pipeline.reporting.pictures import read_at_hand
+from pipeline.reporting.predictions import read_predictions
 from pipeline.reporting.report.findings import gather, shown_ids
 from pipeline.reporting.report.inputs import read_curves, read_sweep
 from pipeline.reporting.report.settings import ReportSettings
@@ -36,12 +36,11 @@ def report(
 ) -> None:
     """Tell what the captioner has reached: scores, captions, words, curves, on one page."""
     settings = load(ReportSettings, "report", params)
-    path = evaluated / "predictions.jsonl"
     found = gather(
         read_table(images, IMAGES),
         read_table(captions, CLEAN_CAPTIONS),
         _metrics(evaluated / "metrics.json"),
-        parse_predictions(_text(path), str(path)),
+        read_predictions(evaluated / "predictions.jsonl"),
         read_curves(curves),
         read_sweep(sweep) if sweep else [],
         settings,

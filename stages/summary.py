@@ -1,22 +1,17 @@
 """What a run has reached, in a few lines (not a stage): `python -m stages.summary`."""
 
-import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from pipeline.comparison.predictions import lines_of
 from pipeline.errors import InputError
-from pipeline.reporting.labels import LABELS, label
+from pipeline.evaluation.metrics_file import read_metrics
+from pipeline.reporting.labels import LABELS, label, other_tokens, said
+from pipeline.reporting.predictions import Prediction, read_predictions, spread
 from stages.command import run
 
-FIGURES = {  # of metrics.json, beside the scores
-    "distinct_share": "captions that are distinct",
-    "novel_share": "captions not in the training set",
-    "words_used": "different words used",
-    "mean_words": "words a caption",
-}
+SHOWN = (*LABELS, "distinct_share", "novel_share", "words_used", "mean_words")  # of metrics.json
 
 
 def summary(
@@ -29,16 +24,19 @@ def summary(
     path = evaluated / "metrics.json"
     if not path.is_file():
         raise InputError(f"{path}: no such file. Run the pipeline first: make repro")
-    metrics = json.loads(path.read_text(encoding="utf-8"))
-    typer.echo(f"\nScores on {metrics['scored_pictures']} pictures ({path}):\n")
-    for name, told in {**LABELS, **FIGURES}.items():
+    metrics = read_metrics(path)
+    predictions = read_predictions(evaluated / "predictions.jsonl")
+    pictures = metrics.get("scored_pictures", len(predictions))
+    typer.echo(f"\nScores on {pictures} pictures ({path}):\n")
+    for name in SHOWN:
         if name in metrics:
-            typer.echo(f"  {told:<34}{_number(metrics[name]):>8}")
-    for name, reason in metrics["missing"].items():
+            typer.echo(f"  {label(name):<34}{_number(metrics[name]):>8}")
+    for name, reason in (metrics.get("missing") or {}).items():
         typer.echo(f"  {label(name):<34} missing: {reason}")
-    lines = lines_of((evaluated / "predictions.jsonl").read_text(encoding="utf-8"))
-    for line in lines[:: max(1, len(lines) // examples)][:examples]:
-        _show(json.loads(line))
+    if told := other_tokens(metrics):
+        typer.echo(f"\n  {told}")
+    for one in spread(predictions, examples):
+        _show(one)
     typer.echo(
         "\nNext, after `. .venv/bin/activate`: caption a picture with `caption PICTURE`, change "
         "params.yaml and run\n`dvc repro`, then compare with `dvc metrics diff` and "
@@ -50,11 +48,11 @@ def _number(value: float) -> str:
     return str(value) if isinstance(value, int) else f"{value:.3f}"
 
 
-def _show(prediction: dict[str, Any]) -> None:
-    typer.echo(f"\n  {prediction['path']}")
-    typer.echo(f"    says      {prediction['caption']}")
-    if prediction["references"]:
-        typer.echo(f"    a person  {prediction['references'][0]}")
+def _show(one: Prediction) -> None:
+    typer.echo(f"\n  {one.path}")
+    typer.echo(f"    says      {said(one.caption)}")
+    if one.references:
+        typer.echo(f"    a person  {one.references[0]}")
 
 
 if __name__ == "__main__":

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.comparison.predictions import Prediction
 from pipeline.comparison.revisions import Run
 from pipeline.comparison.scoring import Pairs, Score, Scored, pair, score
 from pipeline.comparison.settings import Change, Figure, changed, figures, remarks
+from pipeline.reporting.predictions import Prediction
 
 SAME = 1e-3  # up to which a score worked out now is the one that the run wrote down
 

@@ -16,9 +16,10 @@ from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException, NotDvcRepoError
 from dvc.scm import SCM, RevError, SCMError, resolve_rev
 
-from pipeline.comparison.predictions import Prediction, parse_predictions
+from pipeline.errors import InputError
 from pipeline.errors import InputError
 from pipeline.params import parse_yaml
+from pipeline.reporting.predictions import Prediction, parse_predictions
 
 WORK_TREE = "workspace"  # DVC's own name for it
 SHORT = 7  # letters of a commit's hash that are shown

@@ -12,7 +12,7 @@ from pipeline.comparison.words import (
     summary,
     verdict,
 )
-from pipeline.reporting.labels import label, signed
+from pipeline.reporting.labels import label, said, signed
 
 REFERENCES = 2  # shown of a picture
 
@@ -92,8 +92,8 @@ def _moved(rows: Sequence[Moved]) -> list[str]:
     for one in rows:
         lines += [
             f"  {signed(one.delta, 2):>6}  {one.path}",
-            f"          a  {one.caption_a}",
-            f"          b  {one.caption_b}",
+            f"          a  {said(one.caption_a)}",
+            f"          b  {said(one.caption_b)}",
             *(f"          *  {reference}" for reference in one.references[:REFERENCES]),
         ]
     return lines

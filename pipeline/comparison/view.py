@@ -19,7 +19,7 @@ from pipeline.comparison.words import (
     summary,
     verdict,
 )
-from pipeline.reporting.labels import label, signed
+from pipeline.reporting.labels import NO_WORDS, label, said, signed
 from pipeline.reporting.page import (
     Card,
     Html,
@@ -154,7 +154,9 @@ def _card(one: Moved, pictures: Mapping[str, Image.Image]) -> Card:
     picture = pictures.get(one.image_id)
     told = _marked(one.caption_a, one.caption_b)
     return Card(
-        picture=no_picture("not at hand") if picture is None else embedded(picture, one.caption_b),
+        picture=no_picture("not at hand")
+        if picture is None
+        else embedded(picture, said(one.caption_b)),
         name=PurePosixPath(one.path).name,
         remark=signed(one.delta, 2),
         captions=[(reference, "") for reference in one.references],
@@ -173,7 +175,7 @@ def _marked(a: str, b: str) -> tuple[Html, Html]:
 
 def _with_marks(words: Sequence[str], shared: set[int]) -> Html:
     if not words:
-        return markup("(no words)")
+        return markup(NO_WORDS)
     parts = [
         markup(word) if place in shared else element("mark", word)
         for place, word in enumerate(words)

@@ -1,4 +1,9 @@
-"""How scores are named, and numbers that may be negative are written."""
+"""How scores and figures are named, and how numbers and captions are written."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+NO_WORDS = "(no words)"
 
 LABELS = {
     "bleu_1": "BLEU-1",
@@ -14,9 +19,44 @@ LABELS = {
 }
 
 
+class Figure(NamedTuple):
+    """How a figure of metrics.json is told."""
+
+    label: str
+    share: bool = False  # whether it is one, which the page shows in percent
+
+
+FIGURES = {  # of metrics.json, beside the scores, in the order shown
+    "fact_accuracy": Figure(LABELS["fact_accuracy"], share=True),
+    "human_cider_d": Figure("CIDEr-D of people, each against the others"),
+    "oracle_cider_d": Figure("CIDEr-D of the best of the n best"),
+    "distinct_share": Figure("captions that are distinct", share=True),
+    "novel_share": Figure("captions not in the training set", share=True),
+    "bad_ending_share": Figure("captions that end in the middle, as in “a dog on a”", share=True),
+    "repeated_word_share": Figure("captions with a word twice in a row", share=True),
+    "repeated_pair_share": Figure("captions with a pair of words twice", share=True),
+    "words_used": Figure("different words used"),
+    "vocabulary_share": Figure("of the vocabulary used", share=True),
+    "mean_words": Figure("words a caption"),
+}
+
+
 def label(metric: str) -> str:
-    """Name a metric as papers do."""
-    return LABELS.get(metric, metric)
+    """Name a metric as papers do, or a figure in plain words."""
+    return LABELS.get(metric) or (FIGURES[metric].label if metric in FIGURES else metric)
+
+
+def said(caption: str) -> str:
+    """Write a caption; one without words says so, where it would be a blank."""
+    return caption if caption.strip() else NO_WORDS
+
+
+def other_tokens(metrics: Mapping[str, Any]) -> str | None:
+    """Say why scores of metrics.json are not on the official tokens; None where they are."""
+    found = metrics.get("tokenisation", "ptb")
+    if found == "ptb":
+        return None
+    return f"Scores are on other tokens than the official ones, so others' do not compare: {found}"
 
 
 def signed(value: float, digits: int = 3) -> str:

@@ -1,5 +1,8 @@
 """The command `report`, and the page as a browser sees it."""
 
+import re
+import shutil
+
 import pytest
 
 from pipeline.files import write_json, write_json_lines
@@ -84,7 +87,7 @@ def test_everything_is_on_the_page(evaluated):
     assert "Validation CIDEr-D is highest in epoch 1" in page
     assert "is best with a beam of 3 and a length penalty of 1: 0.550" in page
     assert "mean_words" not in page, "figures of the sweep are named"
-    assert "words a caption, on average" in page
+    assert ">words a caption</th>" in page
     assert "\N{MINUS SIGN}4.2" in page or "\N{MINUS SIGN}4.3" in page  # a log-probability
     assert "42 pictures with 84 captions" in page
     for title in ("Drawn at random", "Best", "Median", "Worst"):
@@ -113,6 +116,50 @@ def test_guides_of_the_sweep_are_told_and_the_best_of_each_pair_is_drawn(evaluat
     assert "from 0.500 to 0.510, for beams of 3" in page
     assert "a line for each beam width, each with the guide that is best" in page
     assert "consensus" not in page
+
+
+def alts(page):
+    return re.findall(r'<svg role="img" aria-label="([^"]*)"', page)
+
+
+def test_of_many_beam_widths_the_best_are_drawn_and_the_others_told(evaluated):
+    evaluated.sweep = "beam_width,length_penalty,cider_d\n" + "".join(
+        f"{width},{penalty},{0.5 - width / 100 + penalty / 50}\n"
+        for width in range(1, 9)
+        for penalty in (0.0, 1.0)
+    )
+    page = evaluated.page(*evaluated.swept())
+    assert "CIDEr-D; 2 more beam widths: in the table" in page
+    [alt] = [alt for alt in alts(page) if "beams" in alt]
+    assert alt.endswith("from 0.440 to 0.510, for beams of 1, 2, 3, 4, 5, 6.")
+    assert "beam 6" in page
+    assert "beam 7" not in page
+
+
+def test_several_seeds_are_named_and_their_mean_is_told(evaluated):
+    seeds = {"trained": 5, "mean": {"cider_d": 0.6}, "deviation": {"cider_d": 0.0124}}
+    evaluated.metrics["seeds"] = seeds
+    evaluated.write()
+    for seed in range(2, 6):
+        folder = evaluated.folder / "curves" / f"seed_{seed}"
+        shutil.copytree(evaluated.folder / "curves" / "plots", folder / "plots")
+    page = evaluated.page()
+    assert "mean ± deviation of 5 seeds" in page
+    assert "0.600 ± 0.012" in page
+    assert "Loss of training and validation; 4 more curves: in the table" in page
+    assert "Validation CIDEr-D</h4>" in page
+    [alt] = [alt for alt in alts(page) if "val_loss" in alt]
+    assert "loss first seed from" in alt
+    assert "seed_4" not in alt  # not drawn: six lines are those of three seeds
+    assert page.count(">val_loss seed_5</th>") == 1
+
+
+def test_scores_on_other_tokens_are_not_called_official(evaluated):
+    assert "Scores, as COCO" in evaluated.page()
+    evaluated.metrics["tokenisation"] = "clean (PTB unavailable: no Java)"
+    page = evaluated.page()
+    assert "Scores, as COCO" not in page
+    assert "PTB unavailable: no Java" in page
 
 
 def test_the_training_caption_that_is_nearest(evaluated):

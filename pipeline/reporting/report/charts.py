@@ -15,11 +15,13 @@ LOOKS: tuple[tuple[Colour, bool], ...] = (  # colour, dashed: as many lines can 
     ("orange", True),
     ("green", True),
 )
+MOST = len(LOOKS)
 MARGIN = 0.15  # of the range of the scores, above and below them
 
 
 def curves(title: str, lines: Sequence[Curve], mark: Mark | None = None) -> Html:
-    """Draw curves of one unit by step; those of several trainings are named by their run."""
+    """Draw the first `MOST` curves of one unit by step; several trainings' are named by run."""
+    lines = lines[:MOST]
     drawn = [
         Line(_label(curve, lines), curve.steps, curve.values, colour, dashed, label_at="start")
         for curve, (colour, dashed) in zip(lines, LOOKS, strict=False)
@@ -38,8 +40,9 @@ def curves(title: str, lines: Sequence[Curve], mark: Mark | None = None) -> Html
 
 
 def sweep(metric: str, label: str, trials: Sequence[Trial]) -> Html:
-    """Draw a score by length penalty, a line for each beam width."""
-    widths = sorted({trial.beam_width for trial in trials})
+    """Draw a score by length penalty, a line for each beam width; of many, the `MOST` best."""
+    widths = _best_widths(metric, trials)
+    trials = [trial for trial in trials if trial.beam_width in widths]
     lines = []
     for width, (colour, dashed) in zip(widths, LOOKS, strict=False):
         own = sorted(
@@ -58,6 +61,14 @@ def sweep(metric: str, label: str, trials: Sequence[Trial]) -> Html:
         Axis(label, limits=_limits(values)),
     )
     return line_chart(chart, lines)
+
+
+def _best_widths(metric: str, trials: Sequence[Trial]) -> list[int]:
+    best: dict[int, float] = {}
+    for trial in trials:
+        score = trial.scores[metric]
+        best[trial.beam_width] = max(score, best.get(trial.beam_width, score))
+    return sorted(sorted(best, key=lambda width: -best[width])[:MOST])
 
 
 def _label(curve: Curve, lines: Sequence[Curve]) -> str:

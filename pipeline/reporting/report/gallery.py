@@ -3,7 +3,7 @@
 import random
 from collections.abc import Sequence
 
-from pipeline.comparison.predictions import Prediction
+from pipeline.reporting.predictions import Prediction
 
 RANKED_BY = "cider_d"
 

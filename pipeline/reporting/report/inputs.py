@@ -3,13 +3,15 @@
 import csv
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.errors import InputError
 
 # Columns of the sweep's table; one that was written before there were the last two lacks them.
 SETTINGS = BEAM, PENALTY, GUIDE, CONSENSUS = "beam_width", "length_penalty", "guide", "consensus"
+
+FIRST = "first seed"  # the run of the training that has no folder of its own, where others have
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,8 @@ class Trial:
 def read_curves(folder: Path) -> list[Curve]:
     """Read what DVCLive wrote: a .tsv file a figure, with the columns `step` and its name.
 
-    Files that lie in folders of several trainings are curves of one name and several runs.
+    Files that lie in folders of several trainings are curves of one name and several runs; those
+    of the first training lie in none.
 
     Raises:
         InputError: there are no such files, or one is none of DVCLive's.
@@ -47,7 +50,10 @@ def read_curves(folder: Path) -> list[Curve]:
             f"{folder}: expected the learning curves of `train` (.tsv). Received: none. "
             "Run `dvc repro`"
         )
-    return [_curve(path, folder) for path in files]
+    curves = [_curve(path, folder) for path in files]
+    if not any(curve.run for curve in curves):
+        return curves
+    return [curve if curve.run else replace(curve, run=FIRST) for curve in curves]
 
 
 def _curve(path: Path, folder: Path) -> Curve:

@@ -6,9 +6,8 @@ from typing import Any
 
 from PIL import Image
 
-from pipeline.comparison.predictions import Candidate, Prediction
 from pipeline.reporting.figures import Mark
-from pipeline.reporting.labels import label, signed
+from pipeline.reporting.labels import FIGURES, label, other_tokens, said, signed
 from pipeline.reporting.page import (
     Bar,
     Card,
@@ -32,6 +31,7 @@ from pipeline.reporting.page import (
     tiles,
     unfolding,
 )
+from pipeline.reporting.predictions import Candidate, Prediction
 from pipeline.reporting.report import charts
 from pipeline.reporting.report.findings import Findings
 from pipeline.reporting.report.inputs import CONSENSUS, GUIDE, Curve, Trial
@@ -40,19 +40,6 @@ from pipeline.reporting.report.settings import ReportSettings
 
 FIRST = ("cider_d", "bleu_4", "meteor", "rouge_l", "fact_accuracy")
 SCORES = ("bleu_1", "bleu_2", "bleu_3", "bleu_4", "meteor", "rouge_l", "cider_d", "spice")
-FIGURES = {  # of metrics.json, in the order shown: label, and whether it is a share
-    "fact_accuracy": ("captions true of their picture", True),
-    "human_cider_d": ("CIDEr-D of people, each against the others", False),
-    "oracle_cider_d": ("CIDEr-D of the best of the n best", False),
-    "distinct_share": ("captions that are distinct", True),
-    "novel_share": ("captions that are no training caption", True),
-    "bad_ending_share": ("captions that end in the middle, as in “a dog on a”", True),
-    "repeated_word_share": ("captions with a word twice in a row", True),
-    "repeated_pair_share": ("captions with a pair of words twice", True),
-    "words_used": ("different words used", False),
-    "vocabulary_share": ("of the vocabulary used", True),
-    "mean_words": ("words a caption, on average", False),
-}
 LISTS = {
     "random": (
         "Drawn at random",
@@ -67,6 +54,10 @@ INTERVALS = (
     "Intervals are by bootstrap over the pictures: how much the score depends on which pictures "
     "happened to be in the split. Another seed of the training may well lie outside."
 )
+SEEDS = (
+    "Scores are of the captions on this page; the mean and the deviation are of several trainings, "
+    "each scored by itself."
+)
 ELSEWHERE = (
     "Other work is on Flickr8k, its 1,000 test pictures, and features of other networks. Scores of "
     "another data set do not compare. Xu et al. leave out BLEU's penalty for brevity, which makes "
@@ -80,7 +71,6 @@ GROUNDS = (
     "of the picture, show how much that alone comes to."
 )
 LOSSES = ("loss", "val_loss")
-MOST_CURVES = 6  # lines that a chart can tell apart
 
 
 def draw_page(
@@ -114,11 +104,7 @@ def draw_page(
 
 def _glance(found: Findings) -> list[tuple[str, str]]:
     metrics = found.metrics
-    shown = [
-        (FIGURES[name][0] if name in FIGURES else label(name), _figure(name, metrics[name]))
-        for name in FIRST
-        if name in metrics
-    ]
+    shown = [(label(name), _figure(name, metrics[name])) for name in FIRST if name in metrics]
     return [*shown, ("pictures captioned", f"{len(found.predictions):,}")]
 
 
@@ -128,23 +114,62 @@ def _scores(found: Findings) -> list[Html]:
     parts = []
     if tables:
         title = f"{len(found.predictions):,} captions, scored and counted"
-        parts.append(listing(title, INTERVALS, [table(one) for one in tables]))
+        note = f"{INTERVALS} {SEEDS}" if "seeds" in metrics else INTERVALS
+        parts.append(listing(title, note, [table(one) for one in tables]))
+    if told := other_tokens(metrics):
+        parts.append(paragraph(f"{told}."))
     for name, reason in sorted((metrics.get("missing") or {}).items()):
         parts.append(paragraph(f"{label(name)} is missing: {reason}."))
     return [*parts, *_published(metrics)]
 
 
 def _score_table(metrics: Mapping[str, Any]) -> Table:
-    known = [name for name in SCORES if name in metrics]
-    rows = [[label(name), f"{metrics[name]:.3f}", _interval(metrics, name)] for name in known]
-    if any(row[2] for row in rows):
-        return Table("Scores, as COCO's evaluation computes them", ["", "score", INTERVAL], rows)
-    return Table("Scores", ["", "score"], [row[:2] for row in rows])
+    rows = [
+        [
+            label(name),
+            f"{metrics[name]:.3f}",
+            _interval(metrics, name),
+            _over_seeds(metrics, name),
+        ]
+        for name in SCORES
+        if name in metrics
+    ]
+    official = metrics.get("tokenisation") == "ptb"
+    title = "Scores, as COCO's evaluation computes them" if official else "Scores"
+    return _without_empty(Table(title, ["", "score", INTERVAL, _seeds_title(metrics)], rows))
 
 
 def _figure_table(metrics: Mapping[str, Any]) -> Table:
-    rows = [[FIGURES[name][0], _figure(name, metrics[name])] for name in FIGURES if name in metrics]
-    return Table("What the captions are like", ["", "value"], rows)
+    rows = [
+        [label(name), _figure(name, metrics[name]), _over_seeds(metrics, name)]
+        for name in FIGURES
+        if name in metrics
+    ]
+    header = ["", "value", _seeds_title(metrics)]
+    return _without_empty(Table("What the captions are like", header, rows))
+
+
+def _without_empty(content: Table) -> Table:
+    """Leave out the columns in which nothing stands."""
+    kept = [place for place in range(len(content.header)) if any(r[place] for r in content.rows)]
+    return Table(
+        content.caption,
+        [content.header[place] for place in kept],
+        [[row[place] for place in kept] for row in content.rows],
+    )
+
+
+def _seeds_title(metrics: Mapping[str, Any]) -> str:
+    return f"mean ± deviation of {(metrics.get('seeds') or {}).get('trained', 'several')} seeds"
+
+
+def _over_seeds(metrics: Mapping[str, Any], name: str) -> str:
+    """Write what several seeds score by themselves; "" where there is one, or it is not known."""
+    seeds = metrics.get("seeds") or {}
+    mean, deviation = (seeds.get(key, {}).get(name) for key in ("mean", "deviation"))
+    if mean is None or deviation is None:
+        return ""
+    return f"{_figure(name, mean)} ± {_figure(name, deviation)}"
 
 
 def _interval(metrics: Mapping[str, Any], name: str) -> str:
@@ -169,7 +194,7 @@ def _cell(scores: Mapping[str, Any], name: str) -> str:
 
 
 def _figure(name: str, value: Any) -> str:
-    if name in FIGURES and FIGURES[name][1]:
+    if name in FIGURES and FIGURES[name].share:
         return f"{100 * value:.1f}%"
     if isinstance(value, int):
         return f"{value:,}"
@@ -194,11 +219,11 @@ class _Cards:
         return Card(
             picture=no_picture("not at hand")
             if picture is None
-            else embedded(picture, one.caption or "no words"),
+            else embedded(picture, said(one.caption)),
             name=PurePosixPath(one.path).name,
             remark="" if score is None else f"CIDEr-D {score:.2f}",
             captions=[(reference, "") for reference in one.references],
-            said=[("", one.caption or "(no words)")],
+            said=[("", said(one.caption))],
             more=join([self._grounds(place), self._candidates(one), self._nearest(place)]),
         )
 
@@ -217,7 +242,7 @@ class _Cards:
         lines = [
             element(
                 "li",
-                theirs(candidate.caption or "(no words)"),
+                theirs(said(candidate.caption)),
                 *_log_prob(candidate),
             )
             for candidate in one.candidates
@@ -301,15 +326,22 @@ def _learning(curves: Sequence[Curve]) -> list[Html]:
     names = sorted({curve.name for curve in drawn if curve.name not in LOSSES})
     panels = []
     if losses:
-        chart = charts.curves("nats a word", losses[:MOST_CURVES])
-        panels.append(Panel("Loss of training and validation", chart))
+        title = _cut("Loss of training and validation", len(losses), "curves")
+        panels.append(Panel(title, charts.curves("nats a word", losses)))
     for name in names:
-        own = [curve for curve in drawn if curve.name == name][:MOST_CURVES]
+        own = [curve for curve in drawn if curve.name == name]
         mark = _peak(own[0]) if len(own) == 1 and "cider" in name else None
-        panels.append(Panel(_titled(name), charts.curves(_unit(name), own, mark)))
+        title = _cut(_titled(name), len(own), "curves")
+        panels.append(Panel(title, charts.curves(_unit(name), own, mark)))
     return [
         figure(_story(drawn), "By epoch, from 0.", panels, [_table_of(drawn)]),
     ]
+
+
+def _cut(title: str, number: int, what: str) -> str:
+    """Say where a chart does not draw all: only so many lines can be told apart."""
+    more = number - charts.MOST
+    return f"{title}; {more} more {what}: in the table" if more > 0 else title
 
 
 def _peak(curve: Curve) -> Mark:
@@ -343,12 +375,15 @@ def _table_of(curves: Sequence[Curve]) -> Table:
         [f"{step:.0f}", *(f"{own[step]:.4g}" if step in own else "" for own in columns)]
         for step in steps
     ]
-    header = ["epoch", *(" ".join(filter(None, (one.name, one.run))) for one in curves)]
-    return Table("Figures by epoch", header, rows)
+    return Table("Figures by epoch", ["epoch", *map(_named, curves)], rows)
+
+
+def _named(curve: Curve) -> str:
+    return " ".join(filter(None, (curve.name, curve.run)))
 
 
 def _last_values(curves: Sequence[Curve]) -> list[Html]:
-    rows = [[curve.name, f"{curve.values[-1]:.4g}"] for curve in curves if curve.values]
+    rows = [[_named(curve), f"{curve.values[-1]:.4g}"] for curve in curves if curve.values]
     return [table(Table("What it ended with", ["figure", "value"], rows))] if rows else []
 
 
@@ -364,8 +399,12 @@ def _sweep(found: Findings) -> list[Html]:
         f"On the validation split, {label(names[0])} is best with {' and '.join(chosen)}"
         f"{weighed}: {best.scores[names[0]]:.3f}"
     )
+    widths = len({trial.beam_width for trial in trials})
     panels = [
-        Panel(label(name), charts.sweep(name, label(name), _best_guided(trials, name)))
+        Panel(
+            _cut(label(name), widths, "beam widths"),
+            charts.sweep(name, label(name), _best_guided(trials, name)),
+        )
         for name in names[:4]
         if len({trial.length_penalty for trial in trials}) > 1
     ]
@@ -379,8 +418,7 @@ def _sweep(found: Findings) -> list[Html]:
         ]
         for trial in sorted(trials, key=lambda one: (one.beam_width, one.length_penalty, one.guide))
     ]
-    scores = (FIGURES[name][0] if name in FIGURES else label(name) for name in all_names)
-    header = ["beam width", "length penalty", *weights, *scores]
+    header = ["beam width", "length penalty", *weights, *map(label, all_names)]
     guided = ", each with the guide that is best" if GUIDE in weights else ""
     lines = f"Scores by length penalty, a line for each beam width{guided}."
     note = f"{lines} Test pictures have no part in it."

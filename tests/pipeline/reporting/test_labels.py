@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.reporting.labels import label, signed
+from pipeline.reporting.labels import label, other_tokens, said, signed
 
 
 @pytest.mark.parametrize(
@@ -16,3 +16,15 @@ def test_signs(value, text):
 def test_a_metric_without_a_name_keeps_its_own():
     assert label("cider_d") == "CIDEr-D"
     assert label("new_metric") == "new_metric"
+    assert label("novel_share") == "captions not in the training set"
+
+
+def test_a_caption_without_words_says_so():
+    assert said("a dog") == "a dog"
+    assert said("") == said(" ") == "(no words)"
+
+
+def test_other_tokens_are_told_with_their_reason():
+    assert other_tokens({}) is other_tokens({"tokenisation": "ptb"}) is None
+    told = other_tokens({"tokenisation": "clean (PTB unavailable: no Java)"})
+    assert str(told).endswith("do not compare: clean (PTB unavailable: no Java)")

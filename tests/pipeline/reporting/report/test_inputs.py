@@ -23,6 +23,13 @@ def test_one_training_has_no_run_name(tmp_path):
     assert read_curves(tmp_path)[0].run == ""
 
 
+def test_the_first_of_several_trainings_is_named_too(tmp_path):
+    for folder in ("plots/metrics", "seed_2/plots/metrics"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "loss.tsv").write_text("step\tloss\n0\t4.5\n")
+    assert [curve.run for curve in read_curves(tmp_path)] == ["first seed", "seed_2"]
+
+
 def test_no_curves_or_others_are_told(tmp_path):
     with pytest.raises(InputError, match="expected the learning curves"):
         read_curves(tmp_path)

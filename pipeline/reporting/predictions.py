@@ -1,8 +1,9 @@
 """Read predictions.jsonl, which `evaluate` writes: one picture a line."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pipeline.errors import InputError
@@ -26,6 +27,28 @@ class Prediction:
     candidates: tuple[Candidate, ...]  # best first; the first is `caption`
     references: tuple[str, ...]  # as found
     scores: Mapping[str, float]  # of the picture, by metric; none without references
+
+
+def read_predictions(path: Path) -> list[Prediction]:
+    """Read a predictions.jsonl.
+
+    Raises:
+        InputError: there is no such file, it is no text, or as for `parse_predictions`.
+    """
+    try:
+        return parse_predictions(path.read_text(encoding="utf-8"), str(path))
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file. Run `dvc repro evaluate`") from error
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path}: expected text (UTF-8). Received: {error}. Run `evaluate` again"
+        ) from error
+
+
+def spread(predictions: Sequence[Prediction], count: int) -> list[Prediction]:
+    """Choose so many, or all, at even distances over the whole, the first among them."""
+    count = min(count, len(predictions))
+    return [predictions[place * len(predictions) // count] for place in range(count)]
 
 
 def lines_of(text: str) -> list[str]:

@@ -4,8 +4,13 @@ import json
 
 import pytest
 
-from pipeline.comparison.predictions import Candidate, parse_predictions
 from pipeline.errors import InputError
+from pipeline.reporting.predictions import (
+    Candidate,
+    parse_predictions,
+    read_predictions,
+    spread,
+)
 
 ROW = {
     "image_id": "p1",
@@ -55,3 +60,23 @@ def test_no_lines_and_a_picture_twice_are_refused():
         parse_predictions("", "here")
     with pytest.raises(InputError, match=r"here:2: expected one line a picture.*p1"):
         parse_predictions(f"{json.dumps(ROW)}\n" * 2, "here")
+
+
+def test_a_file_that_is_no_text_or_is_gone_is_told(tmp_path):
+    path = tmp_path / "predictions.jsonl"
+    with pytest.raises(InputError, match=r"predictions\.jsonl: no such file\. Run `dvc repro"):
+        read_predictions(path)
+    path.write_bytes(json.dumps(ROW).encode("utf-16"))
+    with pytest.raises(InputError, match=r"predictions\.jsonl: expected text"):
+        read_predictions(path)
+    path.write_text(json.dumps(ROW))
+    assert [one.image_id for one in read_predictions(path)] == ["p1"]
+
+
+@pytest.mark.parametrize(
+    ("count", "places"), [(1, [0]), (3, [0, 3, 6]), (7, [0, 1, 2, 4, 5, 7, 8]), (20, range(10))]
+)
+def test_some_are_spread_over_all(count, places):
+    rows = [{**ROW, "image_id": str(number)} for number in range(10)]
+    found = parse_predictions("\n".join(map(json.dumps, rows)), "here")
+    assert [int(one.image_id) for one in spread(found, count)] == list(places)
