@@ -109,12 +109,19 @@ def _one_moved(a: Prediction, b: Prediction, cider_a: float, cider_b: float) -> 
 
 
 def _notes_on_runs(a: Run, b: Run) -> list[str]:
-    return [
-        f"Settings of {name} have changed since it was run, and its captions do not know of it: "
-        f"{', '.join(run.not_run)}. Run `dvc repro` first."
-        for name, run in (("a", a), ("b", b))
-        if run.not_run
-    ]
+    notes = []
+    for name, run in (("a", a), ("b", b)):
+        if run.not_run:
+            notes.append(
+                f"Settings of {name} have changed since it was run, and its captions do not know "
+                f"of it: {', '.join(run.not_run)}. Run `dvc repro` first."
+            )
+        if run.behind:
+            notes.append(
+                f"Captions of {name} are older than what they are made of: "
+                f"{', '.join(run.behind)}. Run `dvc repro` first."
+            )
+    return notes
 
 
 def _notes_on_pictures(pairs: Pairs) -> list[str]:

@@ -14,9 +14,9 @@ from typing import Any
 import yaml
 from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException, NotDvcRepoError
-from dvc.scm import SCM, RevError, SCMError, resolve_rev
+from dvc.scm import SCM, SCMError, map_scm_exception, resolve_rev
+from dvc.utils.strictyaml import YAMLSyntaxError, YAMLValidationError
 
-from pipeline.errors import InputError
 from pipeline.errors import InputError
 from pipeline.params import parse_yaml
 from pipeline.reporting.predictions import Prediction, parse_predictions
@@ -45,6 +45,7 @@ class Run:
     metrics: Mapping[str, Any]
     predictions: tuple[Prediction, ...]
     not_run: tuple[str, ...] = ()  # settings that have changed since, by dvc.lock
+    behind: tuple[str, ...] = ()  # of the stages that its captions are from: who waits for whom
 
     @property
     def title(self) -> str:
@@ -74,6 +75,7 @@ def read_run(repository: Path, revision: str, paths: Paths) -> Run:
     else:
         read, where = _from_commit(repository, commit, revision), f"{revision}:"
     params = _mapping(read(paths.params), f"{where}{paths.params}", parse_yaml)
+    stages = _stages(read, paths)
     return Run(
         name=revision,
         commit=commit,
@@ -82,7 +84,8 @@ def read_run(repository: Path, revision: str, paths: Paths) -> Run:
         predictions=tuple(
             parse_predictions(read(paths.predictions), f"{where}{paths.predictions}")
         ),
-        not_run=_not_run(read, paths, params),
+        not_run=_not_run(stages, paths, params),
+        behind=_behind(stages, paths.predictions),
     )
 
 
@@ -95,8 +98,12 @@ def _resolve(repository: Path, revision: str) -> str:
             "from. Received: none. Run from the repository"
         ) from error
     try:
-        return resolve_rev(scm, revision)
-    except RevError as error:
+        with map_scm_exception():
+            if not revision.strip():  # which Git takes for HEAD
+                raise SCMError("an empty name")
+            found = resolve_rev(scm, revision)
+            return resolve_rev(scm, f"{found}^{{commit}}")  # not a file or a folder of one
+    except SCMError as error:
         raise InputError(
             f"{revision!r}: expected a commit, branch, tag or experiment of this repository. "
             "Received: none of that name. See `git log --oneline --all` and `dvc exp show`"
@@ -111,13 +118,21 @@ def _from_work_tree(repository: Path) -> Callable[[str], str]:
             return (repository / path).read_text(encoding="utf-8")
         except (FileNotFoundError, NotADirectoryError) as error:
             raise InputError(
-                f"{path}: no such file in the work tree. Run `dvc repro`, or `dvc checkout` where "
-                "the pipeline has run before"
+                f"{path}: no such file in the work tree. {_where_to_run(repository)}"
             ) from error
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{path}: cannot be read: {_one_line(error)}") from error
 
     return read
+
+
+def _where_to_run(repository: Path) -> str:
+    """Say what to do where a file is not there: the folder may be one inside the repository."""
+    here = repository.resolve()
+    root = next((one for one in (here, *here.parents) if (one / ".dvc").is_dir()), here)
+    if root != here:
+        return f"Run from the repository's own folder: cd {root}"
+    return "Run `dvc repro`, or `dvc checkout` where the pipeline has run before"
 
 
 def _from_commit(repository: Path, commit: str, revision: str) -> Callable[[str], str]:
@@ -132,6 +147,11 @@ def _from_commit(repository: Path, commit: str, revision: str) -> Callable[[str]
     def read(path: str) -> str:
         try:
             return files.read_text(path, encoding="utf-8")
+        except (YAMLSyntaxError, YAMLValidationError) as error:
+            raise InputError(
+                f"{revision}: expected dvc.yaml and dvc.lock that DVC can read, in that revision. "
+                f"Received: {_one_line(error)}. Choose another revision"
+            ) from error
         except (OSError, DvcException, UnicodeDecodeError) as error:
             if isinstance(error, UnicodeDecodeError) or not files.exists(path):
                 raise InputError(
@@ -147,19 +167,48 @@ def _from_commit(repository: Path, commit: str, revision: str) -> Callable[[str]
     return read
 
 
-def _not_run(
-    read: Callable[[str], str], paths: Paths, params: Mapping[str, Any]
-) -> tuple[str, ...]:
-    """List settings whose values are not those that the stages were run with."""
+def _stages(read: Callable[[str], str], paths: Paths) -> dict[str, Mapping[str, Any]]:
+    """Read what the stages were run with, by their names; nothing without dvc.lock."""
     try:
         lock = _mapping(read(paths.lock), paths.lock, parse_yaml)
     except InputError:  # a run without DVC is compared all the same
-        return ()
+        return {}
     stages = lock.get("stages")
+    named = stages.items() if isinstance(stages, dict) else ()
+    return {name: stage for name, stage in named if isinstance(stage, dict)}
+
+
+def _not_run(
+    stages: Mapping[str, Mapping[str, Any]], paths: Paths, params: Mapping[str, Any]
+) -> tuple[str, ...]:
+    """List settings whose values are not those that the stages were run with."""
     used: dict[str, Any] = {}
-    for stage in stages.values() if isinstance(stages, dict) else ():
+    for stage in stages.values():
         used.update((stage.get("params") or {}).get(paths.params) or {})
     return tuple(sorted(name for name, value in used.items() if _setting(params, name) != value))
+
+
+def _behind(stages: Mapping[str, Mapping[str, Any]], predictions: str) -> tuple[str, ...]:
+    """List the stages that have not run since one ran that they depend on.
+
+    By dvc.lock, which has the hash of a file once as what a stage made and once as what another
+    read. Only stages whose outputs lead to the predictions count.
+    """
+    makers = {
+        out["path"]: (name, out.get("md5"))
+        for name, stage in stages.items()
+        for out in stage.get("outs") or ()
+    }
+    waiting = [makers[predictions][0]] if predictions in makers else []
+    found: set[str] = set()
+    for name in waiting:  # it grows meanwhile
+        for dep in stages[name].get("deps") or ():
+            maker, made = makers.get(dep["path"], (name, dep.get("md5")))
+            if dep.get("md5") != made:
+                found.add(f"`{name}` has not run since `{maker}`")
+            if maker not in waiting:
+                waiting.append(maker)
+    return tuple(sorted(found))
 
 
 def _setting(params: Mapping[str, Any], name: str) -> Any:

@@ -256,9 +256,27 @@ def test_an_experiment_by_its_name(repository, command):
     assert row_of(result).endswith("b is better")
 
 
-def test_an_unknown_revision_is_one_line(repository, command, one_line):
-    line = one_line(command("compare", "no-such"))
-    assert "'no-such': expected a commit, branch, tag or experiment" in line
+@pytest.mark.parametrize("name", ["no-such", "HEAD:params.yaml", "improved^{tree}", ""])
+def test_what_is_no_commit_is_one_line(repository, command, one_line, name):
+    line = one_line(command("compare", name))
+    assert f"'{name}': expected a commit, branch, tag or experiment" in line
+
+
+@pytest.mark.parametrize("name", ["dvc.yaml", "dvc.lock"])
+def test_a_commit_whose_graph_is_broken_is_one_line(repository, command, one_line, name):
+    path = repository / name
+    path.write_text(f"<<<<<<< ours\n{path.read_text()}")
+    git(repository, "commit", "-q", "-a", "-m", "half merged")
+    line = one_line(command("compare", "HEAD", "improved"))
+    assert "HEAD: expected dvc.yaml and dvc.lock that DVC can read" in line
+    assert f"'{name}'" in line
+
+
+def test_a_commit_whose_graph_is_another_is_one_line(repository, command, one_line):
+    (repository / "dvc.yaml").write_text("stages: {evaluate: {command: none}}\n")
+    git(repository, "commit", "-q", "-a", "-m", "misspelt")
+    line = one_line(command("compare", "HEAD", "improved"))
+    assert "HEAD: expected dvc.yaml and dvc.lock that DVC can read" in line
 
 
 def test_predictions_that_are_not_in_the_cache_are_one_line(repository, command, one_line):

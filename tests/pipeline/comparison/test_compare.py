@@ -116,6 +116,13 @@ def test_scores_that_a_run_did_not_reach_are_told(predict):
     assert note.startswith("metrics.json of a does not have the scores of its captions (cider_d")
 
 
+def test_captions_that_wait_for_another_run_are_told(predict):
+    same = predict(20, 1, 0.5)
+    b = replace(run(same, "b"), behind=("`evaluate` has not run since `train`",))
+    [note] = compare(run(same), b, 3, ROUNDS, 1).notes
+    assert note.startswith("Captions of b are older than what they are made of: `evaluate` has")
+
+
 def test_facts_are_compared_where_both_have_them(predict):
     a = predict(60, 1, 0.5)
     truth = [replace(one, scores={"fact_accuracy": float(n % 3 == 0)}) for n, one in enumerate(a)]

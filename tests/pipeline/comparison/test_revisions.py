@@ -51,8 +51,45 @@ def test_no_git_repository_is_told(folder):
 
 def test_a_repository_without_commits_is_told(folder):
     subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
-    with pytest.raises(InputError, match="'HEAD': expected a commit"):
-        read_run(folder, "HEAD", PATHS)
+    for revision in ("HEAD", "HEAD~1", "main", ""):
+        with pytest.raises(InputError, match=f"'{revision}': expected a commit"):
+            read_run(folder, revision, PATHS)
+
+
+def test_from_a_folder_inside_the_repository_its_own_is_named(folder):
+    (folder / ".dvc").mkdir()
+    (folder / "docs").mkdir()
+    with pytest.raises(InputError, match=f"Run from the repository's own folder: cd {folder}$"):
+        read_run(folder / "docs", WORK_TREE, PATHS)
+
+
+def lock(folder, **hashes):
+    """Write dvc.lock of features, train, evaluate and report; hashes are of what each read."""
+
+    def stage(outs, **deps):
+        read = [{"path": path, "md5": hashes.get(path, "new")} for path in deps.values()]
+        return {"deps": read, "outs": [{"path": path, "md5": "new"} for path in outs]}
+
+    stages = {
+        "features": stage(["shards"]),
+        "train": {**stage(["bundle"], features="shards"), "params": None},
+        "evaluate": stage(["predictions.jsonl"], code="code.py", train="bundle"),
+        "report": stage(["page"], train="bundle", evaluate="predictions.jsonl"),
+        "odd": None,
+    }
+    (folder / "dvc.lock").write_text(json.dumps({"stages": stages}))
+
+
+def test_captions_older_than_the_model_are_told(folder):
+    for hashes, told in (
+        ({}, ()),
+        ({"code.py": "old"}, ()),  # which no stage makes
+        ({"predictions.jsonl": "old"}, ()),  # the report waits: captions do not depend on it
+        ({"bundle": "old"}, ("`evaluate` has not run since `train`",)),
+        ({"shards": "old"}, ("`train` has not run since `features`",)),
+    ):
+        lock(folder, **hashes)
+        assert read_run(folder, WORK_TREE, PATHS).behind == told
 
 
 def test_titles():
