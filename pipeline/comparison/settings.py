@@ -33,7 +33,7 @@ def changed(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[Change]:
     first, second = dict(_flat(a)), dict(_flat(b))
     both = sorted(first.keys() | second.keys())
     found = [Change(name, _written(first, name), _written(second, name)) for name in both]
-    return [change for change in found if change.a != change.b]
+    return [one for one in found if one.a != one.b and not _same(first, second, one.name)]
 
 
 def figures(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[Figure]:
@@ -48,6 +48,16 @@ def figures(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[Figure]:
 def remarks(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[Change]:
     """List what is no number in metrics.json and differs, such as why a score is missing."""
     return changed(_without_numbers(a), _without_numbers(b))
+
+
+def _same(a: Mapping[str, Any], b: Mapping[str, Any], name: str) -> bool:
+    """Whether both have numbers that are equal, or lists of them, however they are written."""
+    if name not in a or name not in b:
+        return False
+    first, second = a[name], b[name]
+    if not isinstance(first, list) or not isinstance(second, list):
+        first, second = [first], [second]
+    return bool(first == second and all(map(_is_number, [*first, *second])))
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

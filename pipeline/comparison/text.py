@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from pipeline.comparison.compare import Comparison, Moved
 from pipeline.comparison.words import (
-    ABSENT,
     SEEDS,
     number,
     p_value,
+    setting,
     shown_figures,
     summary,
     verdict,
@@ -55,7 +55,7 @@ def _titled(title: str, lines: Sequence[str]) -> str:
 def _settings(found: Comparison) -> list[str]:
     if not found.settings:
         return ["  none differs"]
-    rows = [(one.name, one.a or ABSENT, "->", one.b or ABSENT) for one in found.settings]
+    rows = [(one.name, setting(one.a), "->", setting(one.b)) for one in found.settings]
     return columns([("", "a", "", "b"), *rows])
 
 
@@ -83,7 +83,7 @@ def _figures(found: Comparison) -> list[str]:
         for one in shown_figures(found)
     ]
     lines = columns([("", "a", "b", "b - a"), *rows]) if rows else []
-    told = [f"  {one.name}: {one.a or ABSENT} -> {one.b or ABSENT}" for one in found.remarks]
+    told = [f"  {one.name}: {setting(one.a)} -> {setting(one.b)}" for one in found.remarks]
     return lines + told
 
 

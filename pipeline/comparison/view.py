@@ -15,6 +15,7 @@ from pipeline.comparison.words import (
     SEEDS,
     number,
     p_value,
+    setting,
     shown_figures,
     summary,
     verdict,
@@ -125,7 +126,7 @@ def _score_row(one: Score, rounds: int) -> list[str]:
 def _settings(found: Comparison) -> list[Html]:
     if not found.settings:
         return [paragraph("None: params.yaml has the same values in both.")]
-    rows = [[one.name, one.a or ABSENT, one.b or ABSENT] for one in found.settings]
+    rows = [[one.name, setting(one.a), setting(one.b)] for one in found.settings]
     caption = f"{len(rows)} of params.yaml; {ABSENT}: the run does not have that setting"
     return [table(Table(caption, ["setting", "a", "b"], rows))]
 
@@ -194,7 +195,7 @@ def _figures(found: Comparison) -> list[Html]:
         parts.append(table(Table("As each run wrote them", header, rows)))
     if found.remarks:
         rest: Sequence[Sequence[str]] = [
-            [one.name, one.a or ABSENT, one.b or ABSENT] for one in found.remarks
+            [one.name, setting(one.a), setting(one.b)] for one in found.remarks
         ]
         parts.append(table(Table("What is no number, and differs", ["name", "a", "b"], rest)))
     return parts or [paragraph("Neither run wrote any.")]

@@ -14,6 +14,11 @@ SEEDS = (
 ABSENT = "(none)"
 
 
+def setting(written: str | None) -> str:
+    """Write a setting, or that a run does not have it; an empty text is one of two marks."""
+    return ABSENT if written is None else written or '""'
+
+
 def number(value: float | None, digits: int = 4) -> str:
     """Write a figure: whole numbers as they are."""
     if value is None:

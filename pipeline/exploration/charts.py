@@ -120,7 +120,7 @@ def coverage(words: Frequencies) -> Html:
 def bubbles(sizes: Sizes) -> Html:
     """Draw widths and heights."""
     shown = grid(sizes, CELLS)
-    width, height = sizes.sizes[0]
+    width, height = map(int, shown.sizes[0])  # the cell's that has most, not the commonest size
     chart = Chart(
         "sizes",
         f"Discs by width and height; the largest stands at {width:,} by {height:,} pixels.",

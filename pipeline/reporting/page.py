@@ -5,7 +5,7 @@ forbids them. It follows the reader's light or dark theme, fits a phone, prints,
 with a keyboard and a screen reader: pictures and charts have texts, charts a table beside them.
 
 Parts are made of `Html`, which is safe to put on a page, and of plain `str`, which is escaped.
-Texts of people (captions, words) are set with dir="auto", as they may run from right to left.
+Texts of people (captions, words) are set in <bdi>, as they may run from right to left.
 """
 
 import base64

@@ -5,6 +5,7 @@ import io
 
 from PIL import Image
 
+from pipeline.reporting.labels import said
 from pipeline.reporting.page import Html, element, markup, theirs
 from pipeline.serving.attention_maps import WordMap, draw
 from pipeline.serving.bounds import RequestError
@@ -12,6 +13,7 @@ from pipeline.serving.describe import Description, Guess
 from pipeline.serving.model_card import ModelCard
 
 JPEG_QUALITY = 78
+ADDRESS = "http://127.0.0.1:7860"  # of a server that was started without options
 
 
 def nothing_yet() -> Html:
@@ -45,24 +47,25 @@ def answer(description: Description) -> Html:
         _others(others, best) if others else "",
         _attention(description),
         class_="cp-answer",
-        data_announce=f"Caption: {best.text}",
+        data_announce=f"Caption: {said(best.text)}",
         data_caption=best.text,
     )
 
 
 def _best(best: Guess, seconds: float) -> Html:
+    text = said(best.text)
     return element(
         "div",
-        element("p", theirs(best.text), class_="cp-caption"),
+        element("p", theirs(text), class_="cp-caption"),
         element(
             "div",
             element(
                 "button", _icon(SPEAKER), element("span", "Read aloud", class_="cp-read-label"),
-                type="button", class_="cp-button cp-read", data_read=best.text,
+                type="button", class_="cp-button cp-read", data_read=text,
             ),
             element(
                 "button", _icon(COPY), element("span", "Copy", class_="cp-copy-label"),
-                type="button", class_="cp-button cp-quiet", data_copy=best.text,
+                type="button", class_="cp-button cp-quiet", data_copy=text,
             ),
             element(
                 "span", f"probability {percent(best.probability)}, {seconds:.2f} s",
@@ -88,7 +91,7 @@ def _other(guess: Guess, greatest: float) -> Html:
     share = guess.probability / greatest if greatest else 0.0
     return element(
         "li",
-        element("span", theirs(guess.text), class_="cp-other-text"),
+        element("span", theirs(said(guess.text)), class_="cp-other-text"),
         element(
             "span", element("span", class_="cp-bar-fill", style=f"width:{share:.0%}"),
             class_="cp-bar", aria_hidden="true",
@@ -164,16 +167,19 @@ def card(model: ModelCard) -> Html:
     )
 
 
-def for_programs(example: str) -> Html:
+def for_programs(before: str, after: str) -> Html:
     """Tell how a program asks for a caption.
 
     Args:
-        example: a command line.
+        before: a command line, up to the server's address. A script of the page puts in the one
+            that the page itself came from.
+        after: the rest of it.
     """
+    address = element("span", ADDRESS, class_="cp-origin")
     return element(
         "div",
         element("p", "Send a picture's bytes, and get its captions as JSON:"),
-        element("pre", element("code", example), tabindex="0"),
+        element("pre", element("code", before, address, after), tabindex="0"),
         element(
             "p",
             "Choices are beam_width, length and attention. The interface is described by ",

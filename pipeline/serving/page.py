@@ -20,7 +20,7 @@ from pipeline.serving.model_card import ModelCard
 from pipeline.serving.style import VARIABLES
 
 TITLE = "What is in the picture?"
-EXAMPLE = "curl --data-binary @photo.jpg 'http://127.0.0.1:7860/api/caption?beam_width=3'"
+EXAMPLE = ("curl --data-binary @photo.jpg '", "/api/caption?beam_width=3'")
 # Uploaded files are removed when they are older than this: seconds between two looks, and seconds.
 DELETE = (60, 300)
 FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif")
@@ -96,7 +96,7 @@ def build(describer: Describer, model: ModelCard, examples: Sequence[Example]) -
         with gr.Accordion("About this model", open=False, elem_id="cp-model"):
             gr.HTML(card(model))
         with gr.Accordion("For programs", open=False):
-            gr.HTML(for_programs(EXAMPLE))
+            gr.HTML(for_programs(*EXAMPLE))
 
         serial = itertools.count()  # by which the script knows that an answer is a new one
 

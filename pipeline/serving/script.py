@@ -89,6 +89,8 @@ SCRIPT = """
       const open = String(fold.classList.contains("open"));
       if (fold.getAttribute("aria-expanded") !== open) fold.setAttribute("aria-expanded", open);
     }
+    for (const address of document.querySelectorAll(".cp-origin"))
+      if (address.textContent !== location.origin) address.textContent = location.origin;
     for (const image of document.querySelectorAll("#cp-picture img:not([data-cp])")) {
       image.dataset.cp = "named";
       image.alt = "The picture you chose";

@@ -59,6 +59,7 @@ _RULES = """
 #cp-result .cp-button, #cp-result .cp-button * { color: var(--cp-card); }
 #cp-result .cp-quiet, #cp-result .cp-quiet * { color: var(--cp-ink); }
 .cp-button:hover { filter: brightness(1.08); }
+.cp-button[hidden] { display: none !important; }
 .cp-quiet { background: transparent; border-color: var(--cp-line); }
 .cp-quiet:hover { border-color: var(--cp-muted); filter: none; }
 .cp-note { color: var(--cp-muted); font-size: .85rem; }

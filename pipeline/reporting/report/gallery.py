@@ -9,7 +9,7 @@ RANKED_BY = "cider_d"
 
 
 def choose(predictions: Sequence[Prediction], number: int, seed: int) -> dict[str, list[int]]:
-    """Choose pictures by CIDEr-D of their captions, each list without those of the ones before.
+    """Choose pictures by CIDEr-D of their captions; of the ranked lists, no two share any.
 
     Args:
         predictions: of a split.
@@ -17,8 +17,8 @@ def choose(predictions: Sequence[Prediction], number: int, seed: int) -> dict[st
         seed: of those drawn at random.
 
     Returns:
-        places among the predictions by list: "random" first, as the fairest, then "best",
-        "median" and "worst", which are absent where no caption is scored.
+        places among the predictions by list: "random" first, as the fairest, drawn from all, then
+        "best", "median" and "worst", which are absent where no caption is scored.
     """
     places = sorted(range(len(predictions)), key=lambda place: predictions[place].image_id)
     drawn = random.Random(seed).sample(places, min(number, len(places)))

@@ -1,6 +1,7 @@
 """Settings and figures side by side."""
 
 from pipeline.comparison.settings import Change, Figure, changed, figures, remarks
+from pipeline.comparison.words import setting
 
 A = {"train": {"seed": 1, "dropout": 0.5, "old": True}, "encoder": {"side": None}, "modes": ["RGB"]}
 B = {"train": {"seed": 2, "dropout": 0.5}, "encoder": {"side": 96}, "modes": ["RGB", "L"]}
@@ -14,6 +15,18 @@ def test_only_what_differs_is_listed_by_name():
         Change("train.seed", "1", "2"),
     ]
     assert changed(A, A) == []
+
+
+def test_numbers_are_compared_and_not_how_they_are_written():
+    assert changed({"a": 0, "b": [1, 2.0], "c": 1}, {"a": 0.0, "b": [1.0, 2], "c": True}) == [
+        Change("c", "1", "true")
+    ]
+    assert changed({"a": [0]}, {"a": 0}) == [Change("a", "[0]", "0")]
+
+
+def test_an_empty_text_is_not_a_missing_setting():
+    [change] = changed({}, {"folder": ""})
+    assert (setting(change.a), setting(change.b)) == ("(none)", '""')
 
 
 def test_a_section_that_only_one_has_is_listed_by_its_settings():

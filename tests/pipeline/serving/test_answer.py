@@ -52,6 +52,12 @@ def test_captions_are_texts_whatever_is_in_them():
     assert read == EVIL
 
 
+def test_a_caption_without_words_says_so():
+    page = Tags(answer(replace(description(looks=False), captions=(Guess("", 0.5),), words=())))
+    assert "(no words)" in page.text
+    assert page.tags[0][1]["data-announce"] == "Caption: (no words)"
+
+
 def test_the_n_best_have_their_probabilities():
     text = Tags(answer(description(looks=False))).text
     assert "25%" in text

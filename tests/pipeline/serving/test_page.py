@@ -102,6 +102,8 @@ def test_a_dropped_picture_is_captioned_told_and_read_aloud(open_page, describer
     assert page.get_by_role("button", name="Read aloud").is_visible()
     assert page.locator(".cp-others li").count() == len(expected.captions) - 1
     assert page.get_attribute("#cp-picture img", "alt") == "The picture you chose"
+    page.evaluate("document.querySelector('.cp-read').hidden = true")  # as where there is no voice
+    assert not page.locator(".cp-read").is_visible()
     assert (page.outside, page.wrong) == ([], [])
 
 
@@ -184,6 +186,7 @@ def test_it_fits_and_can_be_read(open_page, picture_bytes, width, scheme):
     for name in ("Settings", "About this model", "For programs"):
         page.get_by_role("button", name=name, exact=True).click()
     page.wait_for_selector("#cp-program", timeout=WAIT)
+    assert f"'{page.evaluate('location.origin')}/api/" in page.inner_text("#cp-program code")
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     texts = ("#cp-title h1, #cp-title p, .cp-caption, .cp-button span, .cp-note, .cp-other-text, "
              ".cp-other-chance, .cp-word span, .cp-map-told, #cp-model td, #cp-model th, "
