@@ -1,11 +1,13 @@
 """A sheet of pictures with their captions, as one picture."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import matplotlib
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 SIDE, GAP, LINE, LINES = 224, 16, 17, 4  # pixels; lines of text below each picture
+TEXT = 12  # pixels
 INK, FAINT, PAPER = "#1b1f24", "#59636e", "#ffffff"
 
 
@@ -31,36 +33,55 @@ def draw_sheet(entries: Sequence[Entry], columns: int) -> Image.Image:
     cell = SIDE + GAP, SIDE + GAP + LINES * LINE
     sheet = Image.new("RGB", (columns * cell[0] + GAP, rows * cell[1] + GAP), PAPER)
     pen = ImageDraw.Draw(sheet)
+    font = _font()
     for number, entry in enumerate(entries):
         row, column = divmod(number, columns)
-        _draw(sheet, pen, entry, GAP + column * cell[0], GAP + row * cell[1])
+        sheet.paste(
+            ImageOps.fit(entry.picture, (SIDE, SIDE)),
+            (GAP + column * cell[0], GAP + row * cell[1]),
+        )
+        _write(pen, font, entry, GAP + column * cell[0], GAP + row * cell[1] + SIDE + 4)
     return sheet
 
 
-def _draw(sheet: Image.Image, pen: ImageDraw.ImageDraw, entry: Entry, x: int, y: int) -> None:
-    sheet.paste(ImageOps.fit(entry.picture, (SIDE, SIDE)), (x, y))
-    font = ImageFont.load_default(13)
-    y += SIDE + 4
+def _font() -> ImageFont.FreeTypeFont:
+    """Load a font that comes with matplotlib: Pillow's own has no é, ñ, ü or dash."""
+    return ImageFont.truetype(f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf", TEXT)
+
+
+def _write(
+    pen: ImageDraw.ImageDraw, font: ImageFont.FreeTypeFont, entry: Entry, x: int, y: int
+) -> None:
     for text, ink in ((entry.caption, INK), (entry.reference, FAINT)):
         for line in _wrapped(text, font, lines=LINES // 2):
             pen.text((x, y), line, fill=ink, font=font)
             y += LINE
 
 
-def _wrapped(
-    text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, lines: int
-) -> list[str]:
+def _wrapped(text: str, font: ImageFont.FreeTypeFont, lines: int) -> list[str]:
     """Break a text into at most so many lines of the picture's width; the last may be cut."""
     broken = [""]
-    for word in text.split():
+    for word in _words(text, font):
         longer = f"{broken[-1]} {word}".strip()
-        if font.getlength(longer) <= SIDE or not broken[-1]:
+        if font.getlength(longer) <= SIDE:
             broken[-1] = longer
         else:
             broken.append(word)
     if len(broken) > lines:
         broken = broken[:lines]
-        while " " in broken[-1] and font.getlength(f"{broken[-1]} …") > SIDE:
-            broken[-1] = broken[-1].rsplit(" ", 1)[0]
+        while font.getlength(f"{broken[-1]} …") > SIDE:
+            shorter, space, _ = broken[-1].rpartition(" ")
+            broken[-1] = shorter if space else broken[-1][:-1]
         broken[-1] += " …"
     return broken
+
+
+def _words(text: str, font: ImageFont.FreeTypeFont) -> Iterator[str]:
+    """Take a text apart at spaces, and inside words that are wider than the picture."""
+    for word in text.split():
+        start = 0
+        for end in range(1, len(word) + 1):
+            if font.getlength(word[start:end]) > SIDE:
+                yield word[start : end - 1]
+                start = end - 1
+        yield word[start:]

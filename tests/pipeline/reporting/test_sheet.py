@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFont
+from PIL import Image
 
-from pipeline.reporting.sheet import GAP, LINES, SIDE, Entry, _wrapped, draw_sheet
+from pipeline.reporting.sheet import GAP, LINES, SIDE, Entry, _font, _wrapped, draw_sheet
 
 
 def entries(colours):
@@ -24,9 +24,28 @@ def test_every_picture_is_shown_in_its_place():
 def test_long_texts_are_cut_and_stay_below_their_picture():
     sheet = np.asarray(draw_sheet(entries(["red"]), columns=4))
     assert (sheet[:, -GAP:] == 255).all()
-    lines = _wrapped("a dog " * 30, ImageFont.load_default(13), lines=LINES // 2)
+    lines = _wrapped("a dog " * 30, _font(), lines=LINES // 2)
     assert len(lines) == LINES // 2
     assert lines[-1].endswith("…")
+
+
+def test_a_word_wider_than_the_picture_is_broken_by_letters():
+    font = _font()
+    word = "Donaudampfschifffahrt" * 5
+    lines = _wrapped(f"an {word} sails", font, lines=9)
+    assert len(lines) > 2
+    assert "".join(lines[1:]) == f"{word} sails"
+    for few in (1, 2):
+        cut = _wrapped(f"{word} sails", font, lines=few)
+        assert len(cut) == few
+        assert cut[-1].endswith("…")
+        assert all(font.getlength(line) <= SIDE for line in [*lines, *cut])
+
+
+def test_letters_of_other_languages_are_in_the_font():
+    unknown = bytes(_font().getmask("\uffff"))
+    for letter in "éñüßçøž—“”…":
+        assert bytes(_font().getmask(letter)) != unknown, letter
 
 
 def test_no_pictures_is_an_error():
