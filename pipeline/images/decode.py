@@ -88,6 +88,8 @@ TURNS = {
 SCALED_DECODE_MARGIN = 2
 MAX_SCANS = 500  # of a JPEG: encoders make 10, and libjpeg-turbo's own tests give up here too
 JPEG_HEAD, JPEG_SCAN = b"\xff\xd8\xff", b"\xff\xda\x00"
+SCAN, SEQUENTIAL = 0xDA, (0xC0, 0xC1)  # markers of segments: a scan, a frame that is no other kind
+PLAIN = {0xC4, 0xDB, 0xDD, *range(0xE0, 0xF0), 0xFE}  # and tables, remarks and applications' own
 WEBP_HEAD = 30  # bytes in which each kind of WebP tells its size
 PIECE = 2**20  # bytes that are looked through at once
 READ_WHOLE = 16 * 2**20  # bytes up to which a picture is read at once; larger ones in pieces
@@ -319,7 +321,7 @@ def _check_scans(path: Path, stream: BytesIO | BufferedReader) -> None:
     file of the size of a photograph, would take a quarter of an hour. Each begins with the same
     three bytes, which compressed pixels never have, and thumbnails in the file a few times.
     """
-    if _head(stream, len(JPEG_HEAD)) != JPEG_HEAD:
+    if _head(stream, len(JPEG_HEAD)) != JPEG_HEAD or _has_one_scan(_head(stream, PIECE)):
         return
     scans, end = 0, b""
     while piece := stream.read(PIECE):
@@ -330,6 +332,25 @@ def _check_scans(path: Path, stream: BytesIO | BufferedReader) -> None:
         raise PictureError(
             "unreadable", f"{path} has {scans} scans (JPEG); expected at most {MAX_SCANS}"
         )
+
+
+def _has_one_scan(head: bytes) -> bool:
+    """Whether libjpeg reads but one scan of a JPEG, as of nearly all: then none need be counted.
+
+    So it is where the first scan has all components and is not progressive. False as well where the
+    way to the first scan is not plain, or longer than `head`.
+    """
+    place, components = len(b"\xff\xd8"), -1
+    while len(head) >= place + 10 and head[place] == 0xFF:
+        marker, length = head[place + 1], int.from_bytes(head[place + 2 : place + 4], "big")
+        if marker == SCAN:
+            return head[place + 4] == components
+        if marker in SEQUENTIAL:
+            components = head[place + 9]
+        elif marker not in PLAIN or length < 2:
+            return False
+        place += 2 + length
+    return False
 
 
 def _head(stream: BytesIO | BufferedReader, length: int) -> bytes:

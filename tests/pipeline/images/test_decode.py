@@ -206,6 +206,40 @@ def test_a_jpeg_of_endless_scans_is_refused_before_it_is_decoded(
     assert reason_of(path) == "unreadable"
 
 
+def jpeg_of_scans(scans: int) -> bytes:
+    """Write a JPEG of 8 x 8 pixels that is not progressive, with a component a scan."""
+
+    def segment(marker: int, *content: int) -> bytes:
+        return bytes([0xFF, marker]) + struct.pack(">H", len(content) + 2) + bytes(content)
+
+    codes = (1, *[0] * 15, 0)  # one code, of one bit: no difference, or the end of the block
+    tables = segment(0xDB, 0, *[1] * 64) + segment(0xC4, 0x00, *codes) + segment(0xC4, 0x10, *codes)
+    components = [part for name in (1, 2, 3) for part in (name, 0x11, 0)]
+    frame = segment(0xC0, 8, 0, 8, 0, 8, 3, *components)
+    one = [segment(0xDA, 1, 1 + scan % 3, 0, 0, 63, 0) + b"\x3f" for scan in range(scans)]
+    return b"\xff\xd8" + tables + frame + b"".join(one) + b"\xff\xd9"
+
+
+def test_scans_of_a_jpeg_that_is_not_progressive_count_too(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(jpeg_of_scans(decode.MAX_SCANS))
+    assert inspect(path, BOUND).width == 8
+    path.write_bytes(jpeg_of_scans(decode.MAX_SCANS + 1))
+    assert reason_of(path) == "unreadable"
+
+
+def test_scans_are_not_counted_where_only_one_is_read(tmp_path: Path) -> None:
+    # Whatever follows it, such as the film that some telephones append.
+    path = save(tmp_path, photo(), "a.jpg")
+    assert decode._has_one_scan(path.read_bytes())
+    path.write_bytes(path.read_bytes() + b"\xff\xda\x00" * 1000)
+    inspect(path, BOUND)
+    progressive = save(tmp_path, photo(), "b.jpg", progressive=True).read_bytes()
+    assert not decode._has_one_scan(progressive)
+    for length in range(len(progressive)):
+        assert not decode._has_one_scan(progressive[:length])
+
+
 def test_the_bound_is_ours_not_pillows(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
     path = tmp_path / "a.pbm"
     path.write_bytes(b"P4\n20000 9500\n" + bytes(2500 * 9500))  # 190 MP; Pillow's bound is 179
