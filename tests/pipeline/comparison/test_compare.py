@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from PIL import Image
 
 from pipeline.comparison.compare import compare
 from pipeline.comparison.revisions import Run
@@ -138,6 +139,16 @@ def test_equal_runs_give_equal_bytes(predict):
     assert as_page(first, {}) == as_page(second, {})
     assert as_data(first) == as_data(second)
     assert as_text(first) == as_text(second)
+
+
+def test_captions_without_words_say_so(predict):
+    a = predict(10, 1, 0.5)
+    b = [replace(a[0], caption=""), *a[1:]]
+    found = compared(a, b)
+    assert "b  (no words)\n" in as_text(found)
+    page = as_page(found, {a[0].image_id: Image.new("RGB", (4, 4))})
+    assert 'alt="(no words)"' in page
+    assert "<dd><bdi>(no words)</bdi></dd>" in page
 
 
 def test_texts_of_people_are_no_markup(predict):
