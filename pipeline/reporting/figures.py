@@ -152,7 +152,9 @@ def _name_lines(chart: Chart, axes: Axes, lines: Sequence[Line]) -> None:
     if starting:
         _make_room_before(chart, axes)
     heights = [axes.transData.transform((line.x[0], line.y[0]))[1] for line in starting]
-    for line, height, apart in zip(starting, heights, _spread(heights, TEXT + 2), strict=True):
+    top = axes.transAxes.transform((0, 1))[1] - TEXT / 2  # above it stands the axis's title
+    places = _spread(heights, TEXT + 2, top)
+    for line, height, apart in zip(starting, heights, places, strict=True):
         axes.annotate(
             line.label,
             (line.x[0], line.y[0]),
@@ -182,13 +184,17 @@ def _make_room_before(chart: Chart, axes: Axes) -> None:
     axes.set_xticks(ticks)
 
 
-def _spread(places: Sequence[float], apart: float) -> list[float]:
-    """Push places up until any two are so far apart; their order stays."""
-    spread: dict[int, float] = {}
+def _spread(places: Sequence[float], apart: float, top: float) -> list[float]:
+    """Push places up until any two are so far apart, and down below a top; their order stays."""
+    order = sorted(range(len(places)), key=places.__getitem__)
+    spread = list(places)
     last = -math.inf
-    for index in sorted(range(len(places)), key=places.__getitem__):
-        last = spread[index] = max(places[index], last + apart)
-    return [spread[index] for index in range(len(places))]
+    for index in order:
+        last = spread[index] = max(spread[index], last + apart)
+    last = top + apart
+    for index in reversed(order):
+        last = spread[index] = min(spread[index], last - apart)
+    return spread
 
 
 def bubble_chart(

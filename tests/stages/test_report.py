@@ -137,21 +137,26 @@ def test_of_many_beam_widths_the_best_are_drawn_and_the_others_told(evaluated):
 
 
 def test_several_seeds_are_named_and_their_mean_is_told(evaluated):
-    seeds = {"trained": 5, "mean": {"cider_d": 0.6}, "deviation": {"cider_d": 0.0124}}
+    seeds = {"trained": 8, "mean": {"cider_d": 0.6}, "deviation": {"cider_d": 0.0124}}
     evaluated.metrics["seeds"] = seeds
     evaluated.write()
-    for seed in range(2, 6):
+    for seed in range(2, 9):
         folder = evaluated.folder / "curves" / f"seed_{seed}"
         shutil.copytree(evaluated.folder / "curves" / "plots", folder / "plots")
     page = evaluated.page()
-    assert "mean ± deviation of 5 seeds" in page
+    assert "mean ± deviation of 8 seeds" in page
     assert "0.600 ± 0.012" in page
-    assert "Loss of training and validation; 4 more curves: in the table" in page
-    assert "Validation CIDEr-D</h4>" in page
-    [alt] = [alt for alt in alts(page) if "val_loss" in alt]
-    assert "loss first seed from" in alt
-    assert "seed_4" not in alt  # not drawn: six lines are those of three seeds
-    assert page.count(">val_loss seed_5</th>") == 1
+    assert "24 curves of 8 trainings" in page
+    for title in ("Loss of training", "Loss of validation", "Validation CIDEr-D"):
+        assert f"{title}; 2 more curves: in the table</h4>" in page
+    told = [alt for alt in alts(page) if "seed_6" in alt]
+    assert len(told) == 3
+    for alt in told:
+        assert alt.startswith("Curves by epoch: first seed from")
+        assert "seed_7" not in alt  # which is not drawn
+    assert page.count(">val_loss seed_8</th>") == 1
+    ids = re.findall(r' id="([^"]*)"', page)
+    assert len(ids) == len(set(ids))
 
 
 def test_scores_on_other_tokens_are_not_called_official(evaluated):

@@ -70,7 +70,7 @@ GROUNDS = (
     "“kid” stands alone where people write “child”. People, each held against the other references "
     "of the picture, show how much that alone comes to."
 )
-LOSSES = ("loss", "val_loss")
+LOSSES = {"loss": "training", "val_loss": "validation"}
 
 
 def draw_page(
@@ -322,12 +322,8 @@ def _learning(curves: Sequence[Curve]) -> list[Html]:
     drawn = [curve for curve in curves if len(curve.steps) > 1]
     if not drawn:
         return [paragraph("One epoch has no curve."), *_last_values(curves)]
-    losses = [curve for curve in drawn if curve.name in LOSSES]
     names = sorted({curve.name for curve in drawn if curve.name not in LOSSES})
-    panels = []
-    if losses:
-        title = _cut("Loss of training and validation", len(losses), "curves")
-        panels.append(Panel(title, charts.curves("nats a word", losses)))
+    panels = _losses(drawn)
     for name in names:
         own = [curve for curve in drawn if curve.name == name]
         mark = _peak(own[0]) if len(own) == 1 and "cider" in name else None
@@ -336,6 +332,20 @@ def _learning(curves: Sequence[Curve]) -> list[Html]:
     return [
         figure(_story(drawn), "By epoch, from 0.", panels, [_table_of(drawn)]),
     ]
+
+
+def _losses(drawn: Sequence[Curve]) -> list[Panel]:
+    """Draw both losses in one chart; of several trainings in two, as there are twice as many."""
+    losses = [curve for curve in drawn if curve.name in LOSSES]
+    if len({curve.run for curve in losses}) < 2:
+        title = "Loss of training and validation"
+        return [Panel(title, charts.curves("nats a word", losses))] if losses else []
+    panels = []
+    for name, told in LOSSES.items():
+        if own := [curve for curve in losses if curve.name == name]:
+            title = _cut(f"Loss of {told}", len(own), "curves")
+            panels.append(Panel(title, charts.curves(f"{told}, nats a word", own)))
+    return panels
 
 
 def _cut(title: str, number: int, what: str) -> str:
@@ -353,7 +363,9 @@ def _story(curves: Sequence[Curve]) -> str:
     """Tell when the validation score was best."""
     own = [curve for curve in curves if curve.name == "val_cider_d"]
     if len(own) != 1:
-        return f"{len(curves)} curves of the training"
+        trainings = len({curve.run for curve in curves})
+        of = "the training" if trainings == 1 else f"{trainings} trainings"
+        return f"{len(curves)} curves of {of}"
     mark, best, last = _peak(own[0]), max(own[0].values), own[0].steps[-1]
     when = "(the last)" if mark.x == last else f"(the last is {last:.0f})"
     return f"Validation CIDEr-D is highest in epoch {mark.x:.0f} {when}: {best:.3f}"

@@ -143,8 +143,9 @@ def test_a_line_is_named_before_its_start_or_above_its_end():
 
 
 def test_names_side_by_side_are_moved_apart():
-    assert _spread([50, 10, 12, 13], 5) == [50, 10, 15, 20]
-    assert _spread([], 5) == []
+    assert _spread([50, 10, 12, 13], 5, 100) == [50, 10, 15, 20]
+    assert _spread([50, 49, 30, 49], 5, 51) == [51, 41, 30, 46]  # and stay below the top
+    assert _spread([], 5, 100) == []
 
 
 @pytest.mark.parametrize(("mark", "anchor"), [(1.0, "start"), (3.0, "end")])
