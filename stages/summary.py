@@ -38,9 +38,9 @@ def summary(
     for one in spread(predictions, examples):
         _show(one)
     typer.echo(
-        "\nNext, after `. .venv/bin/activate`: caption a picture with `caption PICTURE`, change "
-        "params.yaml and run\n`dvc repro`, then compare with `dvc metrics diff` and "
-        "`python -m stages.compare`."
+        "\nNext, after `. .venv/bin/activate`: caption a picture with `caption PICTURE`. Or commit "
+        "this run (`git commit -a`),\nchange params.yaml, run `dvc repro`, and compare with "
+        "`dvc metrics diff` and `python -m stages.compare`."
     )
 
 
