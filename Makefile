@@ -5,6 +5,10 @@ EXTRAS ?=
 LOCK := requirements$(if $(EXTRAS),-$(EXTRAS)).lock
 READY := .venv/.ready$(if $(EXTRAS),-$(EXTRAS))
 UV := 0.13.8
+CHECKED := .dvc/tmp/settings
+ifneq ($(filter-out gpu,$(EXTRAS)),)
+$(error EXTRAS: expected gpu, or none. Received: $(EXTRAS))
+endif
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/.venv
 
@@ -16,7 +20,7 @@ help:  ## List the targets
 
 repro: $(READY)  ## Run the whole pipeline; only what changed runs again
 	@python -m stages.mend
-	@[ dvc.lock -nt params.yaml ] || python -m stages.settings
+	@[ $(CHECKED) -nt params.yaml ] || { python -m stages.settings && touch $(CHECKED); }
 	dvc repro
 	@python -m stages.summary
 

@@ -205,7 +205,13 @@ def dvc(root: Path) -> Finding:
 
 def settings(root: Path) -> Finding:
     """Are all settings ones that the stages take?"""
-    command = [sys.executable, "-m", "stages.settings", str((root / "params.yaml").resolve())]
+    command = [
+        sys.executable,
+        "-m",
+        "stages.settings",
+        "--params",
+        str((root / "params.yaml").resolve()),
+    ]
     try:
         asked = subprocess.run(
             command, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS, check=False

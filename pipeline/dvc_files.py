@@ -38,7 +38,7 @@ def mend(root: Path) -> list[str]:
         root: of the repository.
 
     Returns:
-        What was done.
+        What was done, or is left to its owner to do.
     """
     from dvc.lock import Lock, LockError
 

@@ -25,7 +25,7 @@ from pipeline.images.description import (
 from pipeline.images.loose import find_pictures, names_of
 from pipeline.progress import WIDTH, Progress
 from stages.command import EXIT_BAD_INPUT, run
-from stages.trained import last_trained
+from stages.trained import evaluated_search, last_trained
 
 USUAL = SearchSettings.usual()
 # As evaluate.sampling has it.
@@ -74,6 +74,14 @@ def caption(
     force: Annotated[
         bool, typer.Option("--force", help="With --alt-text: replace what is there.")
     ] = False,
+    params: Annotated[
+        Path | None,
+        typer.Option(
+            help="A params.yaml: search as its section `evaluate` says, but for what is given"
+            " here.",
+            rich_help_panel=SEARCH,
+        ),
+    ] = None,
     beam_width: Annotated[
         int | None,
         typer.Option(
@@ -84,44 +92,51 @@ def caption(
         ),
     ] = None,
     length_penalty: Annotated[
-        float,
+        float | None,
         typer.Option(
-            min=0, max=5, help="Above 0: favours longer captions.", rich_help_panel=SEARCH
+            min=0,
+            max=5,
+            help=f"Above 0: favours longer captions; {USUAL.length_penalty:g}.",
+            rich_help_panel=SEARCH,
         ),
-    ] = USUAL.length_penalty,
+    ] = None,
     max_words: Annotated[
-        int, typer.Option(min=1, max=200, help="Of a caption.", rich_help_panel=SEARCH)
-    ] = USUAL.max_words,
+        int | None,
+        typer.Option(
+            min=1, max=200, help=f"Of a caption; {USUAL.max_words}.", rich_help_panel=SEARCH
+        ),
+    ] = None,
     min_words: Annotated[
-        int, typer.Option(min=0, max=200, help="Of a caption.", rich_help_panel=SEARCH)
-    ] = 0,
+        int | None, typer.Option(min=0, max=200, help="Of a caption; 0.", rich_help_panel=SEARCH)
+    ] = None,
     block_ngrams: Annotated[
-        int,
+        int | None,
         typer.Option(
             min=0,
             max=200,
             help="No words in a row, as many as this, come twice; 0: they may.",
             rich_help_panel=SEARCH,
         ),
-    ] = 0,
+    ] = None,
     consensus: Annotated[
-        float,
+        float | None,
         typer.Option(
             min=0,
             max=1000,
-            help="Of the captions kept, choose by what people said of pictures alike: its weight.",
+            help="Of the captions kept, choose by what people said of pictures alike: its weight;"
+            " 0: not at all.",
             rich_help_panel=SEARCH,
         ),
-    ] = 0.0,
+    ] = None,
     guide: Annotated[
-        float,
+        float | None,
         typer.Option(
             min=0,
             max=1000,
-            help="Search words that people said of pictures alike: their weight.",
+            help="Search words that people said of pictures alike: their weight; 0: not at all.",
             rich_help_panel=SEARCH,
         ),
-    ] = 0.0,
+    ] = None,
     sample: Annotated[
         bool,
         typer.Option(
@@ -166,22 +181,24 @@ def caption(
             "--force: expected --alt-text, whose descriptions it replaces. Received: --force alone."
             " Add --alt-text file or embed, or leave it out"
         )
-    drawn = {"seed": seed, "top_p": top_p, "temperature": temperature}
-    given = {name: value for name, value in drawn.items() if value is not None}
-    _check_search(sample, given, beam_width, best)
-    # One that is drawn is told as it is; consensus chooses, and needs some to choose from.
-    drawn_at_once = max(SAMPLING.samples, best) if consensus else best
-    search = _search(
-        beam_width=beam_width or max(USUAL.beam_width, best),
+    usual = evaluated_search(params) if params else USUAL.model_copy(update={"sampling": SAMPLING})
+    method = "sample" if sample else usual.method
+    drawn = _given(seed=seed, top_p=top_p, temperature=temperature)
+    _check_search(method, drawn, beam_width, best)
+    options = _given(
+        beam_width=beam_width or max(usual.beam_width, best),
         length_penalty=length_penalty,
         max_words=max_words,
         min_words=min_words,
         block_ngrams=block_ngrams,
         consensus=consensus,
         guide=guide,
-        method="sample" if sample else "beam",
-        sampling={**SAMPLING.model_dump(), "samples": drawn_at_once, **given},
     )
+    # One that is drawn is told as it is; consensus chooses, and needs some to choose from.
+    chooses = options.get("consensus", usual.consensus) > 0
+    samples = max(usual.sampling.samples, best) if chooses else best
+    sampling = {**usual.sampling.model_dump(), "samples": samples, **drawn}
+    search = _search(usual, **options, method=method, sampling=sampling)
     keeper = _Keeper(alt_text, force)
     names = _expanded(pictures, null)
     spelt = {Path(name): name for name in reversed(names)}  # of several, the first stays
@@ -202,13 +219,18 @@ def caption(
         raise typer.Exit(EXIT_BAD_INPUT)
 
 
+def _given(**options: Any) -> dict[str, Any]:
+    """Leave out the options that were not given."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
 def _check_search(
-    sample: bool, drawn: Mapping[str, float], beam_width: int | None, best: int
+    method: str, drawn: Mapping[str, float], beam_width: int | None, best: int
 ) -> None:
     """Refuse options of the search that would do nothing.
 
     Args:
-        sample: whether captions are drawn.
+        method: of the search.
         drawn: what was given of the draw.
         beam_width: as it was given.
         best: captions a picture.
@@ -216,18 +238,18 @@ def _check_search(
     Raises:
         InputError: one was given that has no effect.
     """
-    if drawn and not sample:
+    if drawn and method != "sample":
         name, value = next(iter(drawn.items()))
         raise InputError(
-            f"--{name.replace('_', '-')}: expected --sample, as it is of the draw. Received: "
-            f"{value} without it. Add --sample, or leave it out"
+            f"--{name.replace('_', '-')}: is for captions that are drawn (--sample). Received: "
+            f"{value} without --sample. Add it, or leave this out"
         )
     if beam_width is None:
         return
-    if sample:
+    if method == "sample":
         raise InputError(
-            f"--beam-width: expected a search with a beam. Received: {beam_width} with --sample, "
-            "which has none. Leave out either"
+            f"--beam-width: expected a search with a beam. Received: {beam_width} where captions "
+            "are drawn. Leave out either"
         )
     if beam_width < best:
         raise InputError(
@@ -236,11 +258,10 @@ def _check_search(
         )
 
 
-def _search(**options: Any) -> SearchSettings:
+def _search(usual: SearchSettings, **options: Any) -> SearchSettings:
     """Make settings of the search from options; what contradicts is one line."""
-    plain = SearchSettings.plain(beam_width=1, length_penalty=0, max_words=1).model_dump()
     try:
-        return SearchSettings.model_validate({**plain, **options})
+        return SearchSettings.model_validate({**usual.model_dump(), **options})
     except ValidationError as error:
         problem = error.errors()[0]
         option = "--" + str(problem["loc"][-1]).replace("_", "-")

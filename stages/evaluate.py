@@ -249,7 +249,7 @@ def _tell(metrics: Mapping[str, Any]) -> None:
     for name, reason in metrics["missing"].items():
         log.warning("evaluate: %-13s missing: %s", name, reason)
     if metrics["tokenisation"] not in (PTB, UNSCORED):
-        told = "evaluate: tokens are %s: the scores compare with nobody's"
+        told = "evaluate: scored on other tokens than the official ones: %s"
         log.warning(told, metrics["tokenisation"])
     if _has_failed(metrics):
         log.warning("evaluate: %s", AGAIN)

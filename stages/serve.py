@@ -15,7 +15,7 @@ from pipeline.serving.bounds import BEAM_WIDTHS, MIB, BeamWidth, Bounds
 from pipeline.serving.gradio_ready import make_ready
 from pipeline.text.marks import MARKS
 from stages.command import run
-from stages.trained import last_trained
+from stages.trained import evaluated_search, last_trained
 
 if TYPE_CHECKING:
     from pipeline.serving.examples import Example
@@ -40,24 +40,33 @@ def serve(
     metrics: Annotated[
         Path | None, typer.Option(help="Its metrics.json; found where the pipeline wrote both.")
     ] = None,
+    params: Annotated[
+        Path | None,
+        typer.Option(
+            help="A params.yaml, whose section `evaluate` has the four that follow, where they are"
+            " not given."
+        ),
+    ] = None,
     consensus: Annotated[
-        float,
+        float | None,
         typer.Option(
-            min=0, max=1000, help="Weight of what people said of pictures alike, in the choice."
+            min=0, max=1000, help="Weight of what people said of pictures alike, in the choice; 0."
         ),
-    ] = 0.0,
+    ] = None,
     guide: Annotated[
-        float,
+        float | None,
         typer.Option(
-            min=0, max=1000, help="Weight of the words they said, while captions are searched."
+            min=0, max=1000, help="Weight of the words they said, while captions are searched; 0."
         ),
-    ] = 0.0,
+    ] = None,
     length_penalty: Annotated[
-        float, typer.Option(min=0, max=5, help="Exponent of the usual length.")
-    ] = USUAL.length_penalty,
+        float | None,
+        typer.Option(min=0, max=5, help=f"Exponent of the usual length; {USUAL.length_penalty:g}."),
+    ] = None,
     beam_width: Annotated[
-        int, typer.Option(help="Where none is chosen: 1, 3, 5 or 10.")
-    ] = USUAL.beam_width,
+        int | None,
+        typer.Option(help=f"Where none is chosen: 1, 3, 5 or 10; {USUAL.beam_width}."),
+    ] = None,
     max_mb: Annotated[float, typer.Option(min=0.01, max=1024, help="Of an upload.")] = 20,
     max_pixels: Annotated[
         int, typer.Option(min=1, help="Pictures with more are refused.")
@@ -71,7 +80,13 @@ def serve(
     ] = 30,
 ) -> None:
     """Serve a page where a picture is captioned, and the same over HTTP for programs."""
-    search = consensus, guide, length_penalty, _offered(beam_width)
+    usual = evaluated_search(params) if params else USUAL
+    search = (
+        usual.consensus if consensus is None else consensus,
+        usual.guide if guide is None else guide,
+        usual.length_penalty if length_penalty is None else length_penalty,
+        _offered(usual.beam_width if beam_width is None else beam_width),
+    )
     bounds = Bounds(int(max_mb * MIB), max_pixels, concurrency, queue, timeout)
     bundle = bundle or last_trained()
     with tempfile.TemporaryDirectory(prefix="caption-serve-") as folder:
@@ -106,7 +121,7 @@ def _offered(width: int) -> BeamWidth:
         if width == offered:
             return offered
     raise typer.BadParameter(
-        f"expected one of {', '.join(map(str, BEAM_WIDTHS))}. Received: {width}"
+        f"--beam-width: expected one of {', '.join(map(str, BEAM_WIDTHS))}. Received: {width}"
     )
 
 

@@ -43,7 +43,7 @@ SECTIONS: Mapping[str, type[Settings]] = {
 
 
 def settings(
-    params: Annotated[Path, typer.Argument(help="Settings.")] = Path("params.yaml"),
+    params: Annotated[Path, typer.Option(help="Settings.")] = Path("params.yaml"),
 ) -> None:
     """Read every section as its stage will, so that no wrong one is met hours later.
 
@@ -58,7 +58,7 @@ def settings(
     if not wrong:
         wrong += [f"{params}: {told}" for told in _at_odds(read)]
     if wrong:
-        raise InputError("; ".join(wrong))
+        raise InputError("; ".join(dict.fromkeys(wrong)))  # a broken file is wrong for them all
     log.info("settings: every section of %s can be run", params)
 
 
@@ -76,6 +76,11 @@ def _at_odds(read: Mapping[str, Any]) -> list[str]:
         told.append(
             f"train.decoder: {train.decoder} needs a grid. Set features.pooling: grid, or choose "
             "another decoder"
+        )
+    if train.attention_penalty and not DECODERS[train.decoder].needs_grid:
+        told.append(
+            "train.attention_penalty needs a decoder that attends to a grid. Set it to 0, or "
+            "train.decoder to attention, adaptive or top_down"
         )
     if train.word_vectors != "random" and read["vocabulary"].embeddings.file is None:
         told.append(

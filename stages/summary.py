@@ -5,12 +5,17 @@ from typing import Annotated
 
 import typer
 
+from pipeline.captioner.search.settings import SearchSettings
 from pipeline.errors import InputError
 from pipeline.evaluation.metrics_file import read_metrics
+from pipeline.evaluation.per_picture import NO_SPICE
+from pipeline.reporting.better import better_search
 from pipeline.reporting.labels import LABELS, label, other_tokens, said
 from pipeline.reporting.predictions import Prediction, read_predictions, spread
 from stages.command import run
+from stages.trained import evaluated_search
 
+USUAL = SearchSettings.usual()
 SHOWN = (*LABELS, "distinct_share", "novel_share", "words_used", "mean_words")  # of metrics.json
 
 
@@ -19,8 +24,9 @@ def summary(
         "data/evaluate"
     ),
     examples: Annotated[int, typer.Option(min=1, help="Pictures shown with their captions.")] = 3,
+    params: Annotated[Path, typer.Option(help="Settings of the run.")] = Path("params.yaml"),
 ) -> None:
-    """Print the scores and a few captions with their references."""
+    """Print the scores, a few captions with their references, and what to do next."""
     path = evaluated / "metrics.json"
     if not path.is_file():
         raise InputError(f"{path}: no such file. Run the pipeline first: make repro")
@@ -32,16 +38,38 @@ def summary(
         if name in metrics:
             typer.echo(f"  {label(name):<34}{_number(metrics[name]):>8}")
     for name, reason in (metrics.get("missing") or {}).items():
-        typer.echo(f"  {label(name):<34} missing: {reason}")
+        if reason != NO_SPICE:  # which is for whoever asks for it
+            typer.echo(f"  {label(name):<34} missing: {reason}")
     if told := other_tokens(metrics):
         typer.echo(f"\n  {told}")
     for one in spread(predictions, examples):
         _show(one)
+    search = evaluated_search(params) if params.is_file() else USUAL
+    if (evaluated.parent / "sweep").is_dir():
+        _tell_better(evaluated.parent / "sweep", search)
+    command = "caption PICTURE" if _is_usual(search) else f"caption --params {params} PICTURE"
     typer.echo(
-        "\nNext, after `. .venv/bin/activate`: caption a picture with `caption PICTURE`. Or commit "
-        "this run (`git commit -a`),\nchange params.yaml, run `dvc repro`, and compare with "
+        f"\nNext, after `. .venv/bin/activate`: caption a picture with `{command}`. Or commit this "
+        "run (`git commit -a`),\nchange params.yaml, run `dvc repro`, and compare with "
         "`dvc metrics diff` and `python -m stages.compare`."
     )
+
+
+def _is_usual(search: SearchSettings) -> bool:
+    """Whether `caption` searches so by itself."""
+    unused = {"diverse", "sampling"}  # by a beam
+    return search.model_dump(exclude=unused) == USUAL.model_dump(exclude=unused)
+
+
+def _tell_better(swept: Path, search: SearchSettings) -> None:
+    """Tell what `sweep` found: it says so itself only where it runs, in the middle of a log."""
+    if better := better_search(swept, search):
+        changed = ", ".join(f"{name}: {value:g}" for name, value in better.settings.items())
+        typer.echo(
+            f"\nOn the validation pictures, {label(better.metric)} is {better.score:.3f} with "
+            f"{changed} instead of {better.present:.3f} ({swept / 'sweep.csv'}): settings of "
+            "`evaluate` in params.yaml."
+        )
 
 
 def _number(value: float) -> str:

@@ -51,7 +51,7 @@ def sweep(
     )
     _tell(rows, first, settings)
     if tokenisation != PTB:
-        told = "sweep: tokens are %s: the scores compare with nobody's"
+        told = "sweep: scored on other tokens than the official ones: %s"
         log.warning(told, tokenisation)
         log.warning("sweep: %s", AGAIN)
 

@@ -1,12 +1,35 @@
-"""The bundle that is taken where none is named: what `caption`, `serve` and `export` share."""
+"""The captioner that a run has left, and its search: what `caption`, `serve` and `export` share."""
 
 from pathlib import Path
 
+from pydantic import ConfigDict
+
+from pipeline.captioner.search.settings import SearchSettings
+from pipeline.params import load
+
 LAST_TRAINED = Path("data/train/bundle")
 REPOSITORY = Path(__file__).parents[1]
+
+
+class _Evaluated(SearchSettings):
+    """Section `evaluate` of params.yaml, as far as it is about the search."""
+
+    model_config = ConfigDict(extra="ignore")
 
 
 def last_trained() -> Path:
     """Name the last bundle trained here, or else in the repository of this file."""
     elsewhere = REPOSITORY / LAST_TRAINED
     return elsewhere if not LAST_TRAINED.exists() and elsewhere.exists() else LAST_TRAINED
+
+
+def evaluated_search(params: Path) -> SearchSettings:
+    """Read how `evaluate` searches.
+
+    Args:
+        params: params.yaml.
+
+    Raises:
+        InputError: as for `pipeline.params.load`.
+    """
+    return SearchSettings(**load(_Evaluated, "evaluate", params).model_dump())

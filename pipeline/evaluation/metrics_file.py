@@ -26,5 +26,5 @@ def not_metrics(path: Path, error: Exception) -> InputError:
     """Say that a file does not hold what `evaluate` writes."""
     return InputError(
         f"{path}: expected the scores that `evaluate` writes (metrics.json). Received: "
-        f"{' '.join(str(error).split())[:200]}. Name another file, or none"
+        f"{' '.join(str(error).split())[:200]}. Run `evaluate` again, or name another file"
     )

@@ -21,7 +21,7 @@ from pipeline.evaluation.metrics_file import read_metrics
 from pipeline.files import write_text
 from pipeline.images.spec import Spec, read_spec
 from pipeline.params import parse_yaml
-from pipeline.reporting.labels import LABELS, label
+from pipeline.reporting.labels import LABELS, label, other_tokens
 from pipeline.text.marks import END, MARKS, UNKNOWN
 from pipeline.text.vocabulary import Vocabulary
 
@@ -264,6 +264,8 @@ def _scores(
     others = [(told, _number(scores[name])) for name, told in FIGURES.items() if name in scores]
     if others:
         lines.append(_table(("figure", "value"), others))
+    if told_tokens := other_tokens(scores):
+        lines.append(f"{told_tokens}.\n")
     lines.append(_searched(settings, search) + "\n")
     absent = scores.get("missing")
     for name, reason in sorted(absent.items()) if isinstance(absent, dict) else ():

@@ -54,7 +54,7 @@ def said(caption: str) -> str:
 def other_tokens(metrics: Mapping[str, Any]) -> str | None:
     """Say why scores of metrics.json are not on the official tokens; None where they are."""
     found = metrics.get("tokenisation", "ptb")
-    if found == "ptb":
+    if found in ("ptb", "none"):  # the latter where nothing is scored
         return None
     return f"Scores are on other tokens than the official ones, so others' do not compare: {found}"
 

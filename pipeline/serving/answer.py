@@ -143,7 +143,7 @@ def _word(one: WordMap, pressed: bool) -> Html:
 
 def told(one: WordMap) -> str:
     """Say in words where the decoder looked."""
-    where = f"mostly at the {one.place}" if one.place else "at no place more than at others"
+    where = f"most at the {one.place}" if one.place else "at no place more than at others"
     place = f"“{one.word}”: it looked {where}"
     if one.share > 0.995:
         return f"{place}."

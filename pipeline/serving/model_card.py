@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from pipeline.captioner.bundle import ENCODER, read_description
 from pipeline.evaluation.metrics_file import not_metrics, read_metrics
 from pipeline.images.spec import read_spec
-from pipeline.reporting.labels import label
+from pipeline.reporting.labels import label, other_tokens
 from pipeline.text.marks import MARKS
 
 # Scores that are shown, as far as metrics.json has them: its key, what it is multiplied by, and its
@@ -81,8 +81,11 @@ def model_card(bundle: Path, words: int, metrics: Path | None) -> ModelCard:
         ("Features of a picture", shape),
         ("Fingerprint of the network", spec.fingerprint[:12]),
     )
-    scores, pictures = ((), 0) if metrics is None else _scores(metrics)
-    return ModelCard(facts, scores, pictures, LIMITS)
+    if metrics is None:
+        return ModelCard(facts, (), 0, LIMITS)
+    scores, pictures = _scores(metrics)
+    told = other_tokens(read_metrics(metrics))
+    return ModelCard((*facts, ("Its scores", told)) if told else facts, scores, pictures, LIMITS)
 
 
 def _scores(path: Path) -> tuple[tuple[Score, ...], int]:

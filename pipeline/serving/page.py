@@ -1,8 +1,8 @@
 """The page: a picture in, captions out. Built with Gradio; see `docs/serve.md` for its looks."""
 
 import itertools
+import logging
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TypedDict
 
@@ -18,6 +18,8 @@ from pipeline.serving.describe import LENGTHS, Choice, Describer, Length
 from pipeline.serving.examples import Example
 from pipeline.serving.model_card import ModelCard
 from pipeline.serving.style import VARIABLES
+
+log = logging.getLogger(__name__)
 
 TITLE = "What is in the picture?"
 EXAMPLE = ("curl --data-binary @photo.jpg '", "/api/caption?beam_width=3'")
@@ -194,13 +196,18 @@ def _go_on_removing() -> None:
     """Have Gradio go on removing uploads whatever happens to one look for old ones.
 
     It looks through a set to which requests add at the same time, which may end in a RuntimeError,
-    and with it all later looks. What is left is removed a minute later.
+    and with it all later looks. What is left then is removed a minute later. A file that cannot be
+    removed is told, each time: those behind it stay as well.
     """
     remove = route_utils.delete_files_created_by_app
 
     def remove_some(blocks: gr.Blocks, age: int | None) -> None:
-        with suppress(RuntimeError, OSError):
+        try:
             remove(blocks, age)
+        except RuntimeError:
+            pass
+        except OSError as error:
+            log.warning("serve: an upload cannot be removed: %s", error)
 
     route_utils.delete_files_created_by_app = remove_some
 

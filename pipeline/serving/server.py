@@ -31,6 +31,7 @@ from pipeline.serving.page import build, theme
 from pipeline.serving.script import SCRIPT
 from pipeline.serving.style import STYLE, WHOLE_PAGE
 
+EARLY = ("busy", "bad_setting")  # reasons that may be told before the picture has come
 SPARE = 8  # threads beyond those that may wait: they refuse the others at once
 CONNECTIONS = 512  # an open page holds two
 KEEP_ALIVE = 20  # seconds that an idle connection is kept
@@ -162,7 +163,10 @@ def _add_routes(api: FastAPI, describer: Describer) -> None:
 
     @api.exception_handler(RequestError)
     async def refused(_: Request, error: RequestError) -> JSONResponse:
-        headers = {"Retry-After": "5"} if error.reason == "busy" else None
+        # Some are refused before their picture has come: who goes on sending it holds nothing.
+        headers = {"Connection": "close"} if error.reason in EARLY else {}
+        if error.reason == "busy":
+            headers["Retry-After"] = "5"
         told = Problem(reason=error.reason, message=error.message)
         return JSONResponse(told.model_dump(), error.status, headers)
 
@@ -171,7 +175,7 @@ def _add_routes(api: FastAPI, describer: Describer) -> None:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"][1:]))
         told = Problem(reason="bad_setting", message=f"{place}: {first['msg']}"[:200])
-        return JSONResponse(told.model_dump(), STATUS["bad_setting"])
+        return JSONResponse(told.model_dump(), STATUS["bad_setting"], {"Connection": "close"})
 
 
 def _described(found: Description) -> Described:

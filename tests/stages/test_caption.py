@@ -104,22 +104,6 @@ def test_options_out_of_range_are_told(command, model, pictures, option):
     assert "Traceback" not in result.err
 
 
-def test_the_options_defaults_are_those_of_evaluate():
-    from pipeline.captioner.search.settings import SearchSettings
-    from stages.caption import SAMPLING, caption
-
-    evaluate = yaml.safe_load((REPOSITORY / "params.yaml").read_text())["evaluate"]
-    defaults = {**caption.__kwdefaults__} if caption.__kwdefaults__ else {}
-    names = caption.__code__.co_varnames[: caption.__code__.co_argcount]
-    defaults |= dict(zip(reversed(names), reversed(caption.__defaults__), strict=False))
-    for name in ("length_penalty", "max_words", "min_words", "block_ngrams", "consensus", "guide"):
-        assert defaults[name] == evaluate[name], name
-    assert SAMPLING.model_dump() == evaluate["sampling"]
-    for name in ("top_p", "temperature", "seed"):
-        assert defaults[name] is None, name  # so that it can be told from one that is given
-    assert evaluate["beam_width"] == SearchSettings.usual().beam_width
-
-
 class Fake:
     """Stands in for a captioner where captions do not matter: each says its picture's name."""
 
@@ -240,15 +224,43 @@ def test_options_reach_the_search(command, fake):
     assert len(lines(result)) == 3, "the best of each picture"
 
 
+def test_without_options_the_search_is_that_of_params_yaml(command, fake):
+    command("caption", fake)
+    asked = Fake.asked[0]
+    command("caption", fake, "--params", REPOSITORY / "params.yaml")
+    assert Fake.asked[0].model_copy(update={"diverse": asked.diverse}) == asked
+    evaluate = yaml.safe_load((REPOSITORY / "params.yaml").read_text())["evaluate"]
+    assert {**asked.sampling.model_dump(), "samples": 5} == evaluate["sampling"]
+
+
+def test_it_searches_as_evaluate_does_but_for_what_is_given(command, fake, tmp_path, one_line):
+    path = tmp_path / "mine.yaml"
+    known = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
+
+    def asked(changes, *options):
+        known["evaluate"] |= changes
+        path.write_text(yaml.safe_dump(known))
+        result = command("caption", fake, "--params", path, *options)
+        return Fake.asked[0] if result.code == 0 else one_line(result)
+
+    mine = {"beam_width": 10, "guide": 3.0, "consensus": 5.0, "forbidden_words": ["man"]}
+    search = asked(mine, "--length-penalty", 0.9, "--guide", 0)
+    expected = {**mine, "guide": 0, "length_penalty": 0.9, "max_words": 20}
+    assert search.model_dump(include=expected.keys()) == expected
+    assert asked({"method": "sample"}, "--seed", 3).sampling.seed == 3
+    assert "--beam-width: expected a search with a beam" in asked({}, "--beam-width", 3)
+    assert "evaluate.beam_width" in asked({"beam_width": "wide"})
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
         (("--min-words", 9, "--max-words", 8), "--min-words: must not be above max_words, 8"),
         (("--best", 4, "--beam-width", 3), "--beam-width: expected at least --best, 4"),
         (("--beam-width", 3, "--sample"), "--beam-width: expected a search with a beam"),
-        (("--seed", 1), "--seed: expected --sample"),
-        (("--top-p", 0.9), "--top-p: expected --sample"),
-        (("--temperature", 1), "--temperature: expected --sample"),
+        (("--seed", 1), "--seed: is for captions that are drawn"),
+        (("--top-p", 0.9), "--top-p: is for captions that are drawn"),
+        (("--temperature", 1), "--temperature: is for captions that are drawn"),
         (("--force",), "--force: expected --alt-text"),
     ],
 )

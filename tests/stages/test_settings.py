@@ -5,6 +5,7 @@ import yaml
 
 from stages.settings import SECTIONS
 from tests.copies import ROOT
+from tests.test_graph import GRAPH
 
 KNOWN = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 
@@ -23,15 +24,24 @@ def told(command, tmp_path):
             place[key] = value
         path = tmp_path / "params.yaml"
         path.write_text(yaml.safe_dump(sections), encoding="utf-8")
-        done = command("settings", path)
+        done = command("settings", "--params", path)
         assert done.code == (2 if done.err.startswith("error: ") else 0)
         return done.err
 
     return told
 
 
-def test_every_section_is_read():
+def test_every_section_is_read_as_its_stage_reads_it():
     assert SECTIONS.keys() == KNOWN.keys()
+    for stage, cls in SECTIONS.items():
+        loaded = {name for name in GRAPH[stage]["params"] if name.startswith(f"{stage}.")}
+        assert {name.split(".")[1] for name in loaded} == set(cls.model_fields), stage
+
+
+def test_a_broken_file_is_told_once(command, tmp_path):
+    (tmp_path / "params.yaml").write_text("sample: [")
+    message = command("settings", "--params", tmp_path / "params.yaml").err
+    assert message.count("expected YAML") == 1
 
 
 def test_those_of_the_repository_can_be_run(told):
@@ -49,6 +59,7 @@ def test_all_wrong_sections_are_told_at_once(told):
     [
         ({"evaluate__guide": 3.0}, "Set train.consensus.pictures"),
         ({"sweep__consensus": [0.0, 5.0]}, "Set train.consensus.pictures"),
+        ({"train__attention_penalty": 0.5}, "attention_penalty needs a decoder that attends"),
         ({"train__decoder": "adaptive"}, "adaptive needs a grid. Set features.pooling: grid"),
         ({"train__word_vectors": "trained"}, "Set vocabulary.embeddings.file"),
     ],

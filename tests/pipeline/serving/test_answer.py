@@ -71,7 +71,7 @@ def test_every_word_has_a_map_that_is_told_in_words():
     words = [given for _, given in page.tags if given.get("class") == "cp-word"]
     assert [word["aria-pressed"] for word in words] == ["true", "false"]
     assert "50% of the word came from the sentence" in words[0]["data-told"]
-    assert words[1]["data-told"] == "“dog”: it looked mostly at the top left."
+    assert words[1]["data-told"] == "“dog”: it looked most at the top left."
     [large] = [given for _, given in page.tags if given.get("class") == "cp-map-large"]
     assert large["alt"] == words[0]["data-told"]
     assert large["src"].startswith("data:image/jpeg;base64,")

@@ -172,6 +172,7 @@ def test_uploads_are_removed_for_ever_though_one_look_fails(running, monkeypatch
 
     from pipeline.serving import page
 
+    assert route_utils.delete_files_created_by_app.__module__ == page.__name__, "of `running`"
     looks = []
 
     def changed_meanwhile(*_: object) -> None:

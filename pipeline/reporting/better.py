@@ -1,0 +1,66 @@
+"""Did `sweep` find a better search than the one that `evaluate` was set to?"""
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+from pipeline.captioner.search.settings import SearchSettings
+from pipeline.errors import InputError
+from pipeline.reporting.report.inputs import BEAM, CONSENSUS, GUIDE, PENALTY, Trial, read_sweep
+
+WORTH = 0.01  # of the score: less than that is not worth a change
+
+
+class Better(NamedTuple):
+    """A search that was better on the validation pictures.
+
+    Attributes:
+        settings: of section `evaluate`, those that are to be changed.
+        metric: that the sweep chooses by.
+        score: that it reached.
+        present: that of the search as it is set.
+    """
+
+    settings: dict[str, float]
+    metric: str
+    score: float
+    present: float
+
+
+def better_search(folder: Path, search: SearchSettings) -> Better | None:
+    """Look through what `sweep` tried.
+
+    Args:
+        folder: of what it wrote.
+        search: as it is set.
+
+    Returns:
+        None where nothing was better, or where the search that is set was not among what was tried,
+        so that it is not known.
+
+    Raises:
+        InputError: a file is absent or is not what `sweep` writes.
+    """
+    path = folder / "best.json"
+    try:
+        metric = str(json.loads(path.read_text(encoding="utf-8"))["metric"])
+        tried = read_sweep(folder / "sweep.csv")
+        trials = [(_settings(trial), trial.scores[metric]) for trial in tried]
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise InputError(f"{path}: expected what `sweep` writes. Received: {error}") from error
+    set_now = {name: getattr(search, name) for name in (BEAM, PENALTY, GUIDE, CONSENSUS)}
+    present = next((score for settings, score in trials if settings == set_now), None)
+    settings, score = max(trials, key=lambda trial: trial[1])
+    if present is None or score <= present * (1 + WORTH):
+        return None
+    changed = {name: value for name, value in settings.items() if value != set_now[name]}
+    return Better(changed, metric, score, present)
+
+
+def _settings(trial: Trial) -> dict[str, float]:
+    return {
+        BEAM: trial.beam_width,
+        PENALTY: trial.length_penalty,
+        GUIDE: trial.guide,
+        CONSENSUS: trial.consensus,
+    }

@@ -1,0 +1,48 @@
+"""Whether what `sweep` tried holds a better search than the one that is set."""
+
+import pytest
+
+from pipeline.captioner.search.settings import SearchSettings
+from pipeline.errors import InputError
+from pipeline.files import write_json
+from pipeline.reporting.better import better_search
+
+HEAD = "beam_width,length_penalty,guide,consensus,bleu_4,cider_d\n"
+SET = SearchSettings.usual()  # 3, 0.5, no guide, no consensus
+
+
+@pytest.fixture
+def found(tmp_path):
+    """What is found better in a sweep of these lines."""
+
+    def found(*lines, metric="cider_d", search=SET):
+        write_json(tmp_path / "best.json", {"metric": metric})
+        (tmp_path / "sweep.csv").write_text(HEAD + "".join(f"{line}\n" for line in lines))
+        return better_search(tmp_path, search)
+
+    return found
+
+
+def test_the_best_is_told_with_what_is_to_be_changed(found):
+    better = found("3,0.5,0,0,0.3,0.50", "5,0.5,0,2,0.2,0.55", "3,1.0,0,0,0.3,0.52")
+    assert better == ({"beam_width": 5, "consensus": 2.0}, "cider_d", 0.55, 0.50)
+    assert found("3,0.5,0,0,0.3,0.50", "5,0.5,0,2,0.2,0.55", metric="bleu_4") is None
+
+
+def test_a_hair_is_not_worth_a_change(found):
+    assert found("3,0.5,0,0,0,0.500", "5,0.5,0,0,0,0.505") is None
+    assert found("3,0.5,0,0,0,0.500", "5,0.5,0,0,0,0.506") is not None
+
+
+def test_of_another_search_than_those_tried_nothing_is_known(found):
+    search = SET.model_copy(update={"guide": 3.0})
+    assert found("3,0.5,0,0,0,0.5", "5,0.5,0,0,0,0.6", search=search) is None
+
+
+@pytest.mark.parametrize("best", [None, "[", "[1]", "{}", '{"metric": "spice"}'])
+def test_what_is_no_sweep_is_one_line(tmp_path, best):
+    (tmp_path / "sweep.csv").write_text(f"{HEAD}3,0.5,0,0,0,0.5\n")
+    if best is not None:
+        (tmp_path / "best.json").write_text(best)
+    with pytest.raises(InputError, match="expected what `sweep` writes"):
+        better_search(tmp_path, SET)
