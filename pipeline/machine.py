@@ -1,7 +1,16 @@
 """What this machine has to offer, and how a process takes it."""
 
 import ctypes
+import importlib.util
 import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from tempfile import TemporaryFile
+from types import ModuleType
 
 # Names of glibc's mallopt, from malloc.h.
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX, _ARENA_MAX = -1, -2, -4, -8
@@ -46,3 +55,61 @@ def keep_memory() -> bool:
         (_TOP_PAD, 64 * _MIB),  # by which the heap grows
     )
     return all(mallopt(name, value) == 1 for name, value in settings)
+
+
+# What TensorFlow's C++ part says while it is imported, whatever TF_CPP_MIN_LOG_LEVEL is: lines of
+# level I, those that follow one of them, and a warning that they go to standard error.
+CHATTER = re.compile(
+    rb"I\d{4} |To enable the following instructions: |WARNING: All log messages before absl::Init"
+)
+
+
+def hush_tensorflow() -> None:
+    """Have TensorFlow say nothing but warnings and errors while it is imported, if it ever is."""
+    sys.meta_path.insert(0, _Hushed("tensorflow"))
+
+
+class _Hushed(MetaPathFinder):
+    """Finds one package as it would be found without it, and imports it without its chatter."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """See `MetaPathFinder`; for all other packages nothing is found here."""
+        if name != self.name:
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.loader is not None:
+            execute = spec.loader.exec_module
+
+            def quietly(module: ModuleType) -> None:
+                with _without_chatter():
+                    execute(module)
+
+            spec.loader.exec_module = quietly  # type: ignore[method-assign]
+        return spec
+
+
+@contextmanager
+def _without_chatter() -> Iterator[None]:
+    """Keep what is written to standard error, by C++ too, and pass on what is no chatter."""
+    try:
+        before = os.dup(2)
+    except OSError:  # it is closed
+        yield
+        return
+    with TemporaryFile() as kept:
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(before, 2)
+            os.close(before)
+            kept.seek(0)
+            for line in kept:
+                if not CHATTER.match(line):
+                    os.write(2, line)

@@ -62,3 +62,33 @@ def test_memory_is_prepared_before_numpy_is_there(package):
     work = f"import {package}, sys; print('pipeline' in sys.modules and 'numpy' not in sys.modules)"
     told = run(work)
     assert told == "True"
+
+
+FAKE = """
+import os
+os.write(2, b"WARNING: All log messages before absl::InitializeLog() is called are ...\\n")
+os.write(2, b"I0000 00:00:1795940677.03 31401 port.cc:153] oneDNN custom operations are on.\\n")
+os.write(2, b"E0000 00:00:1795940677.04 31401 cuda.cc:9] no such card\\n")
+{more}
+"""
+
+
+@pytest.mark.parametrize("more", ["", "raise ImportError('broken')"])
+def test_tensorflow_is_imported_without_remarks_but_with_errors(tmp_path, more):
+    (tmp_path / "tensorflow").mkdir()
+    (tmp_path / "tensorflow" / "__init__.py").write_text(FAKE.format(more=more))
+    work = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import stages, tensorflow"
+    command = [sys.executable, "-c", f"{work}; print(tensorflow.__name__, file=sys.stderr)"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "no such card" in done.stderr
+    assert "oneDNN" not in done.stderr
+    assert "absl" not in done.stderr
+    assert ("broken" if more else "tensorflow") in done.stderr.splitlines()[-1]
+    assert done.returncode == bool(more)
+
+
+def test_without_tensorflow_its_absence_is_told_as_ever(tmp_path):
+    work = "import stages, sys; sys.path[:] = []; import tensorflow"
+    command = [sys.executable, "-c", work]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "ModuleNotFoundError: No module named 'tensorflow'" in done.stderr
