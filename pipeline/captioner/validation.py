@@ -1,4 +1,12 @@
-"""What a training is judged by after every epoch: captions of the validation pictures."""
+"""What a training is judged by after every epoch: captions of the validation pictures.
+
+They are searched with a beam, which is how captions are made afterwards, and not greedily. Greedy
+captions choose another epoch: of a decoder trained with label smoothing they were at their best
+after 6 of 15 epochs, when a beam of 3 reached a CIDEr-D of 0.506, and 0.530 after the last one,
+whose greedy captions were no better (docs/results.md). A beam prefers short captions, the more so
+the surer the decoder is; by a length penalty of 1 it compares what words have on average, so that
+it is not their length that chooses.
+"""
 
 import numpy as np
 
@@ -8,6 +16,9 @@ from pipeline.captioner.captioner import Captioner, SearchSettings
 from pipeline.captioner.objective import PLAIN, Objective, crossentropy
 from pipeline.captioner.tracing import trace, words_at_once
 from pipeline.evaluation.cider import CiderD
+
+
+BEAM_WIDTH, LENGTH_PENALTY = 3, 1.0
 
 
 class Mean:
@@ -43,11 +54,13 @@ class Validation:
         self.teacher.compile(loss=crossentropy(), jit_compile=jit())
         trace(self.teacher, captioner.decoder.feature_shape)
         self.batches = Batches(val.captions, val.features, batch_size, 0, words_at_once())
-        self.search = SearchSettings.plain(beam_width=1, length_penalty=0.0, max_words=max_words)
+        self.search = SearchSettings.plain(
+            beam_width=BEAM_WIDTH, length_penalty=LENGTH_PENALTY, max_words=max_words
+        )
         self.scorer = CiderD(val.references)
 
     def metrics(self) -> dict[str, float]:
-        """Tell the teacher-forced loss, in nats a word, and CIDEr-D of greedy captions."""
+        """Tell the teacher-forced loss, in nats a word, and CIDEr-D of the captions found."""
         loss = Mean()
         for inputs, targets, weights in ahead(self.batches):
             logs = self.teacher.test_on_batch(inputs, targets, weights, return_dict=True)
