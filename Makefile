@@ -20,7 +20,8 @@ help:  ## List the targets
 
 repro: $(READY)  ## Run the whole pipeline; only what changed runs again
 	@python -m stages.mend
-	@[ $(CHECKED) -nt params.yaml ] || { python -m stages.settings && touch $(CHECKED); }
+	@[ $(CHECKED) -nt params.yaml ] || \
+	  { touch $(CHECKED).new && python -m stages.settings && mv $(CHECKED).new $(CHECKED); }
 	dvc repro
 	@python -m stages.summary
 

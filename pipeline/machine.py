@@ -1,15 +1,13 @@
 """What this machine has to offer, and how a process takes it."""
 
 import ctypes
-import importlib.util
 import os
-import re
+import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
-from tempfile import TemporaryFile
 from types import ModuleType
 
 # Names of glibc's mallopt, from malloc.h.
@@ -57,20 +55,31 @@ def keep_memory() -> bool:
     return all(mallopt(name, value) == 1 for name, value in settings)
 
 
-# What TensorFlow's C++ part says while it is imported, whatever TF_CPP_MIN_LOG_LEVEL is: lines of
-# level I, those that follow one of them, and a warning that they go to standard error.
-CHATTER = re.compile(
+# Passes on, line by line, what is no remark of TensorFlow's C++ part: lines of level I, those that
+# follow one of them, and a warning that they go to standard error.
+FILTER = r"""
+import re, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+remark = re.compile(
     rb"I\d{4} |To enable the following instructions: |WARNING: All log messages before absl::Init"
 )
+for line in iter(sys.stdin.buffer.readline, b""):
+    if not remark.match(line):
+        sys.stderr.buffer.write(line)
+        sys.stderr.buffer.flush()
+"""
 
 
 def hush_tensorflow() -> None:
-    """Have TensorFlow say nothing but warnings and errors while it is imported, if it ever is."""
+    """Have TensorFlow say nothing but warnings and errors while it is imported, if it ever is.
+
+    Until it has read TF_CPP_MIN_LOG_LEVEL it remarks on everything, whatever that says.
+    """
     sys.meta_path.insert(0, _Hushed("tensorflow"))
 
 
 class _Hushed(MetaPathFinder):
-    """Finds one package as it would be found without it, and imports it without its chatter."""
+    """Finds one package as it would be found without it, and imports it without its remarks."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -81,13 +90,14 @@ class _Hushed(MetaPathFinder):
         """See `MetaPathFinder`; for all other packages nothing is found here."""
         if name != self.name:
             return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
+        others = [finder for finder in sys.meta_path if finder is not self]
+        specs = (finder.find_spec(name, path, target) for finder in others)
+        spec = next((spec for spec in specs if spec is not None), None)
         if spec is not None and spec.loader is not None:
             execute = spec.loader.exec_module
 
             def quietly(module: ModuleType) -> None:
-                with _without_chatter():
+                with _without_remarks():
                     execute(module)
 
             spec.loader.exec_module = quietly  # type: ignore[method-assign]
@@ -95,21 +105,26 @@ class _Hushed(MetaPathFinder):
 
 
 @contextmanager
-def _without_chatter() -> Iterator[None]:
-    """Keep what is written to standard error, by C++ too, and pass on what is no chatter."""
+def _without_remarks() -> Iterator[None]:
+    """Send what is written to standard error, by C++ too, through `FILTER`.
+
+    A process of its own: what is written last before a crash comes out as well. Where it cannot be
+    started, nothing is held back.
+    """
     try:
         before = os.dup(2)
-    except OSError:  # it is closed
+        command = sys.executable, "-I", "-S", "-c", FILTER
+        passing = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    except OSError:
         yield
         return
-    with TemporaryFile() as kept:
-        os.dup2(kept.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(before, 2)
-            os.close(before)
-            kept.seek(0)
-            for line in kept:
-                if not CHATTER.match(line):
-                    os.write(2, line)
+    assert passing.stdin is not None
+    os.dup2(passing.stdin.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
+        passing.stdin.close()
+        with suppress(subprocess.TimeoutExpired):  # a child may have the pipe open
+            passing.wait(timeout=2)

@@ -4,7 +4,6 @@ import os
 
 from pipeline.machine import hush_tensorflow  # before numpy and TensorFlow: see there
 
-# TensorFlow reads this when it is imported: its C++ part is to tell errors, not remarks. Until it
-# has read it, it remarks all the same.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-hush_tensorflow()
+# TensorFlow's C++ part is to tell errors, not remarks; who sets another level sees them all.
+if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "3":
+    hush_tensorflow()

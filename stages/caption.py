@@ -196,7 +196,8 @@ def caption(
     )
     # One that is drawn is told as it is; consensus chooses, and needs some to choose from.
     chooses = options.get("consensus", usual.consensus) > 0
-    samples = max(usual.sampling.samples, best) if chooses else best
+    draws_some = chooses or not sample  # where params.yaml draws, as many as there
+    samples = max(usual.sampling.samples, best) if draws_some else best
     sampling = {**usual.sampling.model_dump(), "samples": samples, **drawn}
     search = _search(usual, **options, method=method, sampling=sampling)
     keeper = _Keeper(alt_text, force)
@@ -264,7 +265,8 @@ def _search(usual: SearchSettings, **options: Any) -> SearchSettings:
         return SearchSettings.model_validate({**usual.model_dump(), **options})
     except ValidationError as error:
         problem = error.errors()[0]
-        option = "--" + str(problem["loc"][-1]).replace("_", "-")
+        name = str(problem["loc"][-1])
+        option = f"--{name.replace('_', '-')}" if name in options else f"evaluate.{name} (--params)"
         told = problem["msg"].removeprefix("Value error, ")  # which pydantic says of our own
         raise InputError(f"{option}: {told}. Received: {problem['input']}") from error
 

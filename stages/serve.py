@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 EXAMPLES = 6
 USUAL = SearchSettings.usual()
+# Settings of a search that the page has not, or that its visitor chooses.
+ELSEWHERE = ("method", "min_words", "block_ngrams", "forbidden_words", "required_words")
+
+log = logging.getLogger(__name__)
 METRICS = Path("evaluate") / "metrics.json"  # beside the folder of `train`
 
 
@@ -80,7 +84,7 @@ def serve(
     ] = 30,
 ) -> None:
     """Serve a page where a picture is captioned, and the same over HTTP for programs."""
-    usual = evaluated_search(params) if params else USUAL
+    usual = _usual(params) if params else USUAL
     search = (
         usual.consensus if consensus is None else consensus,
         usual.guide if guide is None else guide,
@@ -114,6 +118,22 @@ def serve(
                     running.run(sockets=[taken])
                 except KeyboardInterrupt:  # which uvicorn passes on when it has ended
                     typer.echo("serve: ended")
+
+
+def _usual(params: Path) -> SearchSettings:
+    """Read the search of params.yaml as far as the page has it, and tell what it has not."""
+    search = evaluated_search(params)
+    width = max(width for width in BEAM_WIDTHS if width <= search.beam_width)
+    if width != search.beam_width:
+        log.warning(
+            "serve: evaluate.beam_width: %d is none that the page offers; it begins with %d",
+            *(search.beam_width, width),
+        )
+    passed_over = [name for name in ELSEWHERE if getattr(search, name) != getattr(USUAL, name)]
+    if passed_over:
+        told = ", ".join(f"evaluate.{name}" for name in passed_over)
+        log.warning("serve: the page searches without %s, which %s sets", told, params)
+    return search.model_copy(update={"beam_width": width})
 
 
 def _offered(width: int) -> BeamWidth:

@@ -80,7 +80,7 @@ def _at_odds(read: Mapping[str, Any]) -> list[str]:
     if train.attention_penalty and not DECODERS[train.decoder].needs_grid:
         told.append(
             "train.attention_penalty needs a decoder that attends to a grid. Set it to 0, or "
-            "train.decoder to attention, adaptive or top_down"
+            "features.pooling: grid, and train.decoder: attention, adaptive or top_down"
         )
     if train.word_vectors != "random" and read["vocabulary"].embeddings.file is None:
         told.append(

@@ -45,8 +45,8 @@ def summary(
     for one in spread(predictions, examples):
         _show(one)
     search = evaluated_search(params) if params.is_file() else USUAL
-    if (evaluated.parent / "sweep").is_dir():
-        _tell_better(evaluated.parent / "sweep", search)
+    if (evaluated.parent / "sweep" / "best.json").is_file():
+        _tell_better(evaluated.parent / "sweep", search, params)
     command = "caption PICTURE" if _is_usual(search) else f"caption --params {params} PICTURE"
     typer.echo(
         f"\nNext, after `. .venv/bin/activate`: caption a picture with `{command}`. Or commit this "
@@ -61,14 +61,15 @@ def _is_usual(search: SearchSettings) -> bool:
     return search.model_dump(exclude=unused) == USUAL.model_dump(exclude=unused)
 
 
-def _tell_better(swept: Path, search: SearchSettings) -> None:
+def _tell_better(swept: Path, search: SearchSettings, params: Path) -> None:
     """Tell what `sweep` found: it says so itself only where it runs, in the middle of a log."""
     if better := better_search(swept, search):
         changed = ", ".join(f"{name}: {value:g}" for name, value in better.settings.items())
+        present = "" if better.present is None else f" instead of {better.present:.3f}"
         typer.echo(
-            f"\nOn the validation pictures, {label(better.metric)} is {better.score:.3f} with "
-            f"{changed} instead of {better.present:.3f} ({swept / 'sweep.csv'}): settings of "
-            "`evaluate` in params.yaml."
+            f"\nOn the validation pictures, the last `sweep` reached a {label(better.metric)} of "
+            f"{better.score:.3f}{present} with {changed}.\nTo use that, write it into section "
+            f"`evaluate` of {params}. All that was tried: {swept / 'sweep.csv'}"
         )
 
 

@@ -1,4 +1,4 @@
-"""The captioner that a run has left, and its search: what `caption`, `serve` and `export` share."""
+"""The captioner that a run has left, and how it searched: for the commands that use either."""
 
 from pathlib import Path
 

@@ -1,8 +1,8 @@
 """Training: fit a decoder to captions, keep the epoch whose decoded captions are best.
 
-Each epoch ends with what the captioner is for: it captions the validation pictures (greedily) and
-is scored by CIDEr-D against their references. The teacher-forced loss is logged too, but decides
-nothing: it goes on falling, or rises, while captions get better.
+Each epoch ends with what the captioner is for: it captions the validation pictures (`validation`)
+and is scored by CIDEr-D against their references. The teacher-forced loss is logged too, but
+decides nothing: it goes on falling, or rises, while captions get better.
 
 After every epoch all that is needed to go on is written to a checkpoint, so that a training that
 was killed continues, and ends with the same bytes as one that was not.

@@ -17,7 +17,6 @@ from pipeline.captioner.objective import PLAIN, Objective, crossentropy
 from pipeline.captioner.tracing import trace, words_at_once
 from pipeline.evaluation.cider import CiderD
 
-
 BEAM_WIDTH, LENGTH_PENALTY = 3, 1.0
 
 

@@ -83,13 +83,13 @@ def model_card(bundle: Path, words: int, metrics: Path | None) -> ModelCard:
     )
     if metrics is None:
         return ModelCard(facts, (), 0, LIMITS)
-    scores, pictures = _scores(metrics)
-    told = other_tokens(read_metrics(metrics))
+    found = read_metrics(metrics)
+    scores, pictures = _scores(metrics, found)
+    told = other_tokens(found)
     return ModelCard((*facts, ("Its scores", told)) if told else facts, scores, pictures, LIMITS)
 
 
-def _scores(path: Path) -> tuple[tuple[Score, ...], int]:
-    found = read_metrics(path)
+def _scores(path: Path, found: dict[str, Any]) -> tuple[tuple[Score, ...], int]:
     try:
         scores = tuple(_score(found, *score) for score in SCORES if score[0] in found)
         return scores, int(found.get("scored_pictures", found["pictures"]))

@@ -73,21 +73,44 @@ os.write(2, b"E0000 00:00:1795940677.04 31401 cuda.cc:9] no such card\\n")
 """
 
 
-@pytest.mark.parametrize("more", ["", "raise ImportError('broken')"])
-def test_tensorflow_is_imported_without_remarks_but_with_errors(tmp_path, more):
+@pytest.fixture
+def imported(tmp_path):
+    """Import a package by the name of TensorFlow that speaks, and goes on as told."""
     (tmp_path / "tensorflow").mkdir()
-    (tmp_path / "tensorflow" / "__init__.py").write_text(FAKE.format(more=more))
-    work = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import stages, tensorflow"
-    command = [sys.executable, "-c", f"{work}; print(tensorflow.__name__, file=sys.stderr)"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    def imported(more: str = "", before: str = "pass", **environment: str):
+        (tmp_path / "tensorflow" / "__init__.py").write_text(FAKE.format(more=more))
+        path = f"import sys; sys.path.insert(0, {str(tmp_path)!r})"
+        command = [sys.executable, "-c", f"{path}; import stages; {before}; import tensorflow"]
+        known = {key: value for key, value in os.environ.items() if "MIN_LOG" not in key}
+        known |= environment
+        return subprocess.run(command, capture_output=True, text=True, check=False, env=known)
+
+    return imported
+
+
+@pytest.mark.parametrize("more", ["", "raise ImportError('broken')", "os.abort()"])
+def test_tensorflow_is_imported_without_remarks_but_with_errors(imported, more):
+    """Also where it is not imported to the end, or the process with it."""
+    done = imported(more, "import importlib.util; importlib.util.find_spec('tensorflow')")
     assert "no such card" in done.stderr
     assert "oneDNN" not in done.stderr
     assert "absl" not in done.stderr
-    assert ("broken" if more else "tensorflow") in done.stderr.splitlines()[-1]
-    assert done.returncode == bool(more)
+    assert ("broken" in done.stderr) is ("broken" in more)
+    assert (done.returncode == 0) is (more == "")
 
 
-def test_without_tensorflow_its_absence_is_told_as_ever(tmp_path):
+def test_who_asks_for_remarks_gets_them(imported):
+    assert "oneDNN" in imported(TF_CPP_MIN_LOG_LEVEL="0").stderr
+
+
+def test_where_nothing_can_be_started_everything_is_told(imported):
+    done = imported(before="sys.executable = '/nowhere'")
+    assert done.returncode == 0
+    assert "oneDNN" in done.stderr
+
+
+def test_without_tensorflow_its_absence_is_told_as_ever():
     work = "import stages, sys; sys.path[:] = []; import tensorflow"
     command = [sys.executable, "-c", work]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -19,6 +19,7 @@ from pipeline.captioner.captioner import Caption
 from pipeline.captioner.pictures import Captioned
 from pipeline.images.decode import PictureError, read_square
 from pipeline.images.description import embedded
+from stages.caption import SAMPLING
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -230,7 +231,7 @@ def test_without_options_the_search_is_that_of_params_yaml(command, fake):
     command("caption", fake, "--params", REPOSITORY / "params.yaml")
     assert Fake.asked[0].model_copy(update={"diverse": asked.diverse}) == asked
     evaluate = yaml.safe_load((REPOSITORY / "params.yaml").read_text())["evaluate"]
-    assert {**asked.sampling.model_dump(), "samples": 5} == evaluate["sampling"]
+    assert SAMPLING.model_dump() == evaluate["sampling"]
 
 
 def test_it_searches_as_evaluate_does_but_for_what_is_given(command, fake, tmp_path, one_line):
@@ -247,9 +248,12 @@ def test_it_searches_as_evaluate_does_but_for_what_is_given(command, fake, tmp_p
     search = asked(mine, "--length-penalty", 0.9, "--guide", 0)
     expected = {**mine, "guide": 0, "length_penalty": 0.9, "max_words": 20}
     assert search.model_dump(include=expected.keys()) == expected
-    assert asked({"method": "sample"}, "--seed", 3).sampling.seed == 3
+    drawn = asked({"method": "sample"}, "--seed", 3).sampling
+    assert (drawn.seed, drawn.samples) == (3, 5), "the best of as many as evaluate draws"
     assert "--beam-width: expected a search with a beam" in asked({}, "--beam-width", 3)
     assert "evaluate.beam_width" in asked({"beam_width": "wide"})
+    uneven = {"method": "diverse", "beam_width": 3, "forbidden_words": []}
+    assert "evaluate.diverse (--params): beam_width, 7, must" in asked(uneven, "--best", 7)
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,10 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pipeline.captioner.bundle_zip import pack
+from pipeline.errors import InputError
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -52,6 +54,37 @@ def test_a_port_that_is_taken(command, one_line, tmp_path):
 @pytest.mark.parametrize("option", ["--max-mb", "--concurrency", "--timeout", "--max-pixels"])
 def test_bounds_are_above_zero(command, option):
     assert command("serve", option, 0).code == 2
+
+
+@pytest.fixture
+def describers(monkeypatch, tmp_path):
+    """What the page's describer is made with, in place of a server."""
+    pytest.importorskip("gradio")
+    asked = []
+
+    def made(captioner, bounds, *search):
+        asked.append(search)
+        raise InputError("enough")
+
+    monkeypatch.setattr("pipeline.serving.describe.Describer", made)
+    monkeypatch.setattr("stages.serve._examples", lambda *_: [])
+    return asked
+
+
+def test_it_searches_as_params_yaml_says_but_for_what_is_given(
+    command, trained, describers, tmp_path, caplog
+):
+    known = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
+    known["evaluate"] |= {"beam_width": 20, "length_penalty": 0.9, "guide": 3.0, "consensus": 5.0}
+    known["evaluate"] |= {"forbidden_words": ["man"]}
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(known))
+    bundle = trained.data / "train" / "bundle"
+    command("serve", "--bundle", bundle, "--port", 0, "--params", path, "--guide", 0)
+    command("serve", "--bundle", bundle, "--port", 0)
+    assert describers == [(5.0, 0.0, 0.9, 10), (0.0, 0.0, 0.5, 3)]
+    assert "evaluate.beam_width: 20 is none that the page offers" in caplog.text
+    assert "without evaluate.forbidden_words" in caplog.text
 
 
 def test_only_widths_that_are_offered(command):

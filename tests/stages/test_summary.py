@@ -57,4 +57,4 @@ def test_a_better_search_that_was_found_is_told(told, tmp_path):
         "beam_width,length_penalty,guide,consensus,cider_d\n3,0.5,0,0,0.5\n5,1.0,0,0,0.6\n"
     )
     text = told()
-    assert "CIDEr-D is 0.600 with beam_width: 5, length_penalty: 1 instead of 0.500" in text
+    assert "a CIDEr-D of 0.600 instead of 0.500 with beam_width: 5, length_penalty: 1." in text

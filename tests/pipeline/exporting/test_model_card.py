@@ -108,6 +108,10 @@ def test_scores_stand_beside_their_intervals(card):
     assert "On 1,500 pictures" in text
     assert "Missing: SPICE: no models." in text
     assert "METEOR" not in text
+    assert "do not compare" not in text
+    assert "do not compare: clean (no Java)." in card(
+        {**METRICS, "tokenisation": "clean (no Java)"}
+    )
 
 
 def test_what_was_not_given_is_missing_and_no_figure_is_made_up(card):

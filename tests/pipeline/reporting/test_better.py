@@ -39,6 +39,22 @@ def test_of_another_search_than_those_tried_nothing_is_known(found):
     assert found("3,0.5,0,0,0,0.5", "5,0.5,0,0,0,0.6", search=search) is None
 
 
+def test_of_several_weights_of_consensus_only_the_best_is_known(found):
+    """Which is all that `sweep` keeps: the present one has reached no more than that."""
+    assert found("3,0.5,0,5,0,0.6", "5,0.5,0,5,0,0.5") == ({"consensus": 5.0}, "cider_d", 0.6, None)
+    better = found("3,0.5,0,5,0,0.5", "5,0.5,0,2,0,0.6")
+    assert better == ({"beam_width": 5, "consensus": 2.0}, "cider_d", 0.6, None)
+    assert found("3,0.5,0,5,0,0.6", "5,0.5,0,2,0,0.601") is None
+
+
+@pytest.mark.parametrize(
+    "change", [{"method": "sample"}, {"min_words": 4}, {"forbidden_words": ["man"]}]
+)
+def test_the_sweep_knows_nothing_of_other_methods_and_constraints(found, change):
+    search = SET.model_copy(update=change)
+    assert found("3,0.5,0,0,0.3,0.50", "5,0.5,0,0,0.2,0.55", search=search) is None
+
+
 @pytest.mark.parametrize("best", [None, "[", "[1]", "{}", '{"metric": "spice"}'])
 def test_what_is_no_sweep_is_one_line(tmp_path, best):
     (tmp_path / "sweep.csv").write_text(f"{HEAD}3,0.5,0,0,0,0.5\n")

@@ -25,6 +25,7 @@ def test_a_caption_without_words_says_so():
 
 
 def test_other_tokens_are_told_with_their_reason():
-    assert other_tokens({}) is other_tokens({"tokenisation": "ptb"}) is None
+    for official in ({}, {"tokenisation": "ptb"}, {"tokenisation": "none"}):  # of no scores
+        assert other_tokens(official) is None
     told = other_tokens({"tokenisation": "clean (PTB unavailable: no Java)"})
     assert str(told).endswith("do not compare: clean (PTB unavailable: no Java)")

@@ -42,6 +42,9 @@ def test_scores_come_with_their_intervals(saved, tmp_path):
     card = model_card(saved, 12, path)
     assert card.pictures == 500
     assert card.scores == (("BLEU-4", "52.3", "50.0 to 54.9"), ("CIDEr-D", "2.17", ""))
+    assert "Its scores" not in dict(card.facts)
+    path.write_text(json.dumps({**found, "tokenisation": "clean (no Java)"}))
+    assert "do not compare" in dict(model_card(saved, 12, path).facts)["Its scores"]
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"bleu_4": "x", "pictures": 1}', '{"bleu_4": 1}'])

@@ -165,6 +165,7 @@ def test_a_full_queue_is_told_before_the_picture_is_read(running, monkeypatch):
         answer = one.getresponse()
         assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
         assert json.load(answer)["reason"] == "busy"
+        assert answer.headers["Connection"] == "close", "the picture may still be coming"
 
 
 def test_uploads_are_removed_for_ever_though_one_look_fails(running, monkeypatch):
