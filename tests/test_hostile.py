@@ -207,5 +207,5 @@ def test_a_network_of_any_size_is_not_built_for_a_small_file(tmp_path):
         files={name: sha256_of(tmp_path / name) for name in names},
     )
     write_sealed(tmp_path / "bundle.json", description.model_dump())
-    with pytest.raises(InputError, match="where 16000024000000 are needed at least"):
+    with pytest.raises(InputError, match="where 16000060000000 are needed at least"):
         bundle.load_captioner(tmp_path)
