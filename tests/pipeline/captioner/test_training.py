@@ -19,7 +19,7 @@ from pipeline.evaluation.cider import CiderD
 from pipeline.images.shards import ShardReader, write_shards
 from tests.quick import some_quick
 
-GREEDY = SearchSettings.plain(beam_width=1, length_penalty=0.0, max_words=9)
+BEAM = SearchSettings.plain(beam_width=3, length_penalty=1.0, max_words=9)  # as epochs are judged
 
 
 class Killed(Exception):  # noqa: N818
@@ -81,7 +81,7 @@ def learned(request, train, train_settings, tmp_path_factory):
 
 
 def texts(captioner: Captioner, features: np.ndarray) -> list[str]:
-    return [found[0].text for found in captioner.caption(features, GREEDY)]
+    return [found[0].text for found in captioner.caption(features, BEAM)]
 
 
 def assert_same_weights(one: Captioner, other: Captioner) -> None:
