@@ -205,18 +205,9 @@ def dvc(root: Path) -> Finding:
 
 def settings(root: Path) -> Finding:
     """Are all settings ones that the stages take?"""
-    command = [
-        sys.executable,
-        "-m",
-        "stages.settings",
-        "--params",
-        str((root / "params.yaml").resolve()),
-    ]
-    try:
-        asked = subprocess.run(
-            command, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS, check=False
-        )
-    except subprocess.TimeoutExpired:
+    params = str((root / "params.yaml").resolve())
+    asked = _ran([sys.executable, "-m", "stages.settings", "--params", params], ROOT)
+    if asked is None:
         advice = "an import may take long the first time. Ask again: python -m stages.settings"
         return Finding("Settings", "note", f"no answer within {SECONDS} s", advice)
     if not asked.returncode:
@@ -277,13 +268,8 @@ def model(root: Path) -> Finding:
 
 def _refusal(root: Path) -> str:
     """What Git says where it does not take a folder as a repository; "" where it does."""
-    asked = subprocess.run(
-        ["git", "-C", str(root), "rev-parse", "--git-dir"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return (asked.stderr.strip().splitlines() or [""])[0] if asked.returncode else ""
+    asked = _ran(["git", "-C", str(root), "rev-parse", "--git-dir"])
+    return asked.stderr.strip().split("\n")[0] if asked and asked.returncode else ""
 
 
 def _params(root: Path) -> dict[str, Any]:
@@ -317,11 +303,21 @@ def _plain(name: str) -> str:
 def _output(command: Sequence[str], folder: Path | None = None) -> str | None:
     """Run a program; return what it prints: "" where it is absent or fails, None if too slow."""
     try:
-        done = subprocess.run(
+        done = _ran(command, folder)
+    except OSError:
+        return ""
+    if done is None:
+        return None
+    return "" if done.returncode else done.stdout or done.stderr
+
+
+def _ran(
+    command: Sequence[str], folder: Path | None = None
+) -> subprocess.CompletedProcess[str] | None:
+    """Run a program, whatever comes of it; None if it is too slow."""
+    try:
+        return subprocess.run(
             command, cwd=folder, capture_output=True, text=True, timeout=SECONDS, check=False
         )
     except subprocess.TimeoutExpired:
         return None
-    except OSError:
-        return ""
-    return "" if done.returncode else done.stdout or done.stderr

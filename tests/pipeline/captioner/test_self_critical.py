@@ -350,7 +350,8 @@ def assert_same_weights(one: Captioner, other: Captioner) -> None:
 
 @pytest.mark.parametrize("baseline", ["mean", pytest.param("greedy", marks=pytest.mark.slow)])
 def test_it_raises_cider_d_above_its_start_and_captions_keep_their_end(refine, tmp_path, baseline):
-    chosen = self_critical(baseline=baseline, epochs=40, patience=40)  # some begin anew: the guard
+    epochs = 20 if baseline == "mean" else 40  # the guard lets the other begin anew more often
+    chosen = self_critical(baseline=baseline, epochs=epochs, patience=epochs)
     _, history = refine(chosen, tmp_path / "state")
     start, best = history.epochs[0]["val_cider_d"], history.epochs[history.best]["val_cider_d"]
     assert best > 1.3 * start

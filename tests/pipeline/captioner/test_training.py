@@ -341,10 +341,16 @@ def test_accumulated_batches_train_as_one_large_batch(
 
     As an epoch is one update, which captions share a batch makes no difference. Captions are of
     different lengths, so that a mean of means would be another gradient; the bound is reached.
-    Adam divides by the gradient's size, so that of the smallest ones other sums' rounding is seen
-    (0.0021 at one of all weights with AVX-512's kernels, where they move by more than 0.02).
+    The rate is such that other kernels' rounding, which Adam makes the most of, stays below it.
     """
-    same = {"decoder": decoder, "dropout": 0.0, "clip_norm": 0.1, "epochs": 4, **extras}
+    same = {
+        "decoder": decoder,
+        "dropout": 0.0,
+        "clip_norm": 0.1,
+        "epochs": 4,
+        "learning_rate": 0.03,
+        **extras,
+    }
     splits = (
         splits_of(train_settings(decoder=decoder), 24, 1),
         splits_of(train_settings(decoder=decoder), 8, 2),
@@ -356,7 +362,7 @@ def test_accumulated_batches_train_as_one_large_batch(
     pairs = zip(one.decoder.get_weights(), other.decoder.get_weights(), strict=True)
     begun = fresh(large).decoder.get_weights()
     for (expected, found), before in zip(pairs, begun, strict=True):
-        np.testing.assert_allclose(found, expected, atol=4e-3)
+        np.testing.assert_allclose(found, expected, atol=2e-3)
         assert np.abs(expected - before).max() > 0.02
     for name in ("loss", "val_loss"):
         found = [metrics[name] for metrics in told_of_small.epochs]
