@@ -28,8 +28,6 @@ PYTHONS = ((3, 11), (3, 13))
 PACKAGES = ("tensorflow", "keras", "dvc", "great-expectations", "pyarrow", "nltk")
 FREE_GIB = 5.0  # the environment has 3, a COCO of pooled features 1, and DVC keeps earlier outputs
 MEMORY_GIB = 4.0  # TensorFlow with a batch of ResNet50, and METEOR's Java beside it
-ROOT = Path(__file__).parents[1]
-COMPACT = "compact"  # the network that is trained here
 NO_PARAMS = "params.yaml does not say. Run from the repository: git checkout params.yaml"
 SECONDS = 60  # that a program may take to answer
 GIB = 2**30
@@ -52,8 +50,13 @@ class Finding:
     advice: str = ""
 
 
-def examine(root: Path) -> Iterator[Finding]:
-    """Ask every question of the repository in `root` and of this machine, one after another."""
+def examine(root: Path, check: Sequence[str]) -> Iterator[Finding]:
+    """Ask every question of the repository in `root` and of this machine, one after another.
+
+    Args:
+        root: the repository.
+        check: a command that reads all settings, of a file that is named after it.
+    """
     params = _params(root)
     questions: Mapping[str, Callable[[], Finding]] = {
         "Python": python,
@@ -64,7 +67,7 @@ def examine(root: Path) -> Iterator[Finding]:
         "Cores and memory": memory,
         "Git": lambda: git(root),
         "DVC": lambda: dvc(root),
-        "Settings": lambda: settings(root),
+        "Settings": lambda: settings(root, check),
         "Data set": lambda: data(root, params),
         "Weights": lambda: weights(root, params),
         "Captioner": lambda: model(root),
@@ -203,10 +206,9 @@ def dvc(root: Path) -> Finding:
     return Finding("DVC", "note", f"to be run: {', '.join(changed)}", advice)
 
 
-def settings(root: Path) -> Finding:
+def settings(root: Path, check: Sequence[str]) -> Finding:
     """Are all settings ones that the stages take?"""
-    params = str((root / "params.yaml").resolve())
-    asked = _ran([sys.executable, "-m", "stages.settings", "--params", params], ROOT)
+    asked = _ran([*check, str((root / "params.yaml").resolve())])
     if asked is None:
         advice = "an import may take long the first time. Ask again: python -m stages.settings"
         return Finding("Settings", "note", f"no answer within {SECONDS} s", advice)
@@ -237,13 +239,8 @@ def weights(root: Path, params: Mapping[str, Any]) -> Finding:
     if not {"network", "weights"} <= section.keys():
         return Finding("Weights", "problem", "no encoder named", NO_PARAMS)
     network, wanted = str(section["network"]), str(section["weights"])
-    if wanted == "train" and network == COMPACT:
+    if wanted == "train":
         return Finding("Weights", "ok", f"{network} is trained here: none are needed")
-    if (wanted == "train") != (network == COMPACT) and wanted in ("train", "imagenet"):
-        advice = "write imagenet (fetched), or the name of a weights file, as encoder.weights"
-        if network == COMPACT:
-            advice = "write train as encoder.weights: compact has no ImageNet weights"
-        return Finding("Weights", "problem", f"{network}, {wanted}: there are none", advice)
     if wanted == "imagenet":
         stem = _plain(network)
         kept = [path.name for path in _keras_files() if _plain(path.name).startswith(stem)]

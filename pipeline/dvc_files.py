@@ -65,7 +65,7 @@ def broken(root: Path) -> list[str]:
 
 def has_conflicts(path: Path) -> bool:
     """Whether Git left both sides of a merge in a file, for its owner to choose from."""
-    return path.is_file() and any(line.startswith(b"<<<<<<< ") for line in path.open("rb"))
+    return path.is_file() and b"\n<<<<<<< " in b"\n" + path.read_bytes()
 
 
 def is_whole(text: bytes) -> bool:

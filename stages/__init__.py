@@ -2,7 +2,7 @@
 
 import os
 
-from pipeline.machine import hush_tensorflow  # before numpy and TensorFlow: see there
+from pipeline.quiet import hush_tensorflow  # brings `pipeline` first: see pipeline/machine.py
 
 # TensorFlow's C++ part is to tell errors, not remarks; who sets another level sees them all.
 if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "3":

@@ -25,7 +25,7 @@ from pipeline.images.description import (
 from pipeline.images.loose import find_pictures, names_of
 from pipeline.progress import WIDTH, Progress
 from stages.command import EXIT_BAD_INPUT, run
-from stages.trained import evaluated_search, last_trained
+from stages.trained import evaluated_search, given, last_trained
 
 USUAL = SearchSettings.usual()
 # As evaluate.sampling has it.
@@ -183,9 +183,9 @@ def caption(
         )
     usual = evaluated_search(params) if params else USUAL.model_copy(update={"sampling": SAMPLING})
     method = "sample" if sample else usual.method
-    drawn = _given(seed=seed, top_p=top_p, temperature=temperature)
+    drawn = given(seed=seed, top_p=top_p, temperature=temperature)
     _check_search(method, drawn, beam_width, best)
-    options = _given(
+    options = given(
         beam_width=beam_width or max(usual.beam_width, best),
         length_penalty=length_penalty,
         max_words=max_words,
@@ -218,11 +218,6 @@ def caption(
     keeper.tell()
     if broken or keeper.failed:
         raise typer.Exit(EXIT_BAD_INPUT)
-
-
-def _given(**options: Any) -> dict[str, Any]:
-    """Leave out the options that were not given."""
-    return {name: value for name, value in options.items() if value is not None}
 
 
 def _check_search(

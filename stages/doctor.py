@@ -1,5 +1,6 @@
 """Is everything there that a run needs? (not a stage): `python -m stages.doctor`."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +9,7 @@ import typer
 from pipeline.doctor import examine
 from stages.command import run
 
+CHECK = sys.executable, "-m", "stages.settings", "--params"
 MARKS = {"ok": "ok  ", "note": "note", "problem": "BAD "}
 
 
@@ -19,7 +21,7 @@ def doctor(
     The exit code is 1 where something is missing without which nothing runs.
     """
     problems = 0
-    for finding in examine(root):
+    for finding in examine(root, CHECK):
         typer.echo(f"{MARKS[finding.state]}  {finding.name:<17} {finding.found}")
         if finding.advice:
             typer.echo(f"{'':6}{'':<17} -> {finding.advice}")

@@ -18,12 +18,13 @@ from pipeline.datasets.scenes.facts import is_true
 from pipeline.evaluation.by_length import by_length
 from pipeline.evaluation.coco_results import coco_results
 from pipeline.evaluation.corpus import CorpusFigures, describe
+from pipeline.evaluation.metrics_file import PTB, UNSCORED, other_tokens
 from pipeline.evaluation.over_seeds import over_seeds
 from pipeline.evaluation.per_picture import METRICS, NO_SPICE
-from pipeline.evaluation.scores import UNSCORED, Scores, score, unscored
+from pipeline.evaluation.scores import Scores, score, unscored
 from pipeline.evaluation.significance import interval, mean_of
 from pipeline.evaluation.split import Candidates, ScoredSplit, Searcher, select
-from pipeline.evaluation.tokenise import AGAIN, PTB
+from pipeline.evaluation.tokenise import AGAIN
 from pipeline.files import write_json, write_json_lines, write_text
 from pipeline.params import load
 from pipeline.tables import CAPTIONS, CLEAN_CAPTIONS, FACTS, IMAGES, read_table
@@ -248,9 +249,8 @@ def _tell(metrics: Mapping[str, Any]) -> None:
             log.info("evaluate: %-13s %.4f +- %.4f", name, means[name], deviations[name])
     for name, reason in metrics["missing"].items():
         log.warning("evaluate: %-13s missing: %s", name, reason)
-    if metrics["tokenisation"] not in (PTB, UNSCORED):
-        told = "evaluate: scored on other tokens than the official ones: %s"
-        log.warning(told, metrics["tokenisation"])
+    if told := other_tokens(metrics):
+        log.warning("evaluate: %s", told)
     if _has_failed(metrics):
         log.warning("evaluate: %s", AGAIN)
 

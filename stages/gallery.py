@@ -7,11 +7,11 @@ import typer
 
 from pipeline.datasets.ingest import IngestSettings
 from pipeline.errors import InputError
+from pipeline.evaluation.predictions import Prediction, read_predictions, spread
 from pipeline.files import written_whole
 from pipeline.images.reading import Picture, read_known
 from pipeline.params import load
 from pipeline.reporting.labels import said
-from pipeline.reporting.predictions import Prediction, read_predictions, spread
 from pipeline.reporting.sheet import SIDE, Entry, draw_sheet
 from pipeline.tables import IMAGES, read_table
 from stages.command import run

@@ -1,17 +1,16 @@
 """Stage `report`: one page of what a run has reached, and where it errs."""
 
-import json
 import logging
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from pipeline.errors import InputError
+from pipeline.evaluation.metrics_file import read_metrics
+from pipeline.evaluation.predictions import read_predictions
 from pipeline.files import write_text
 from pipeline.params import load
 from pipeline.reporting.pictures import read_at_hand
-from pipeline.reporting.predictions import read_predictions
 from pipeline.reporting.report.findings import gather, shown_ids
 from pipeline.reporting.report.inputs import read_curves, read_sweep
 from pipeline.reporting.report.settings import ReportSettings
@@ -39,7 +38,7 @@ def report(
     found = gather(
         read_table(images, IMAGES),
         read_table(captions, CLEAN_CAPTIONS),
-        _metrics(evaluated / "metrics.json"),
+        read_metrics(evaluated / "metrics.json"),
         read_predictions(evaluated / "predictions.jsonl"),
         read_curves(curves),
         read_sweep(sweep) if sweep else [],
@@ -49,23 +48,6 @@ def report(
     write_text(out / "index.html", draw_page(found, pictures, settings))
     log.info("report: %d captions, %d pictures shown", len(found.predictions), len(pictures))
     log.info("report: open %s", out / "index.html")
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file. Run `dvc repro evaluate`") from error
-
-
-def _metrics(path: Path) -> dict[str, Any]:
-    try:
-        metrics = json.loads(_text(path))
-    except ValueError as error:
-        raise InputError(f"{path}: expected JSON. Received: {error}") from error
-    if not isinstance(metrics, dict):
-        raise InputError(f"{path}: expected names with values. Received: {metrics!r:.60}")
-    return metrics
 
 
 if __name__ == "__main__":

@@ -11,20 +11,18 @@ import typer
 
 from pipeline.captioner.bundle_zip import opened
 from pipeline.captioner.search.settings import SearchSettings
+from pipeline.reporting.better import beyond_a_beam
 from pipeline.serving.bounds import BEAM_WIDTHS, MIB, BeamWidth, Bounds
 from pipeline.serving.gradio_ready import make_ready
 from pipeline.text.marks import MARKS
 from stages.command import run
-from stages.trained import evaluated_search, last_trained
+from stages.trained import evaluated_search, given, last_trained
 
 if TYPE_CHECKING:
     from pipeline.serving.examples import Example
 
 EXAMPLES = 6
 USUAL = SearchSettings.usual()
-# Settings of a search that the page has not, or that its visitor chooses.
-ELSEWHERE = ("method", "min_words", "block_ngrams", "forbidden_words", "required_words")
-
 log = logging.getLogger(__name__)
 METRICS = Path("evaluate") / "metrics.json"  # beside the folder of `train`
 
@@ -85,12 +83,11 @@ def serve(
 ) -> None:
     """Serve a page where a picture is captioned, and the same over HTTP for programs."""
     usual = _usual(params) if params else USUAL
-    search = (
-        usual.consensus if consensus is None else consensus,
-        usual.guide if guide is None else guide,
-        usual.length_penalty if length_penalty is None else length_penalty,
-        _offered(usual.beam_width if beam_width is None else beam_width),
+    chosen = given(
+        consensus=consensus, guide=guide, length_penalty=length_penalty, beam_width=beam_width
     )
+    told = usual.model_copy(update=chosen)
+    search = told.consensus, told.guide, told.length_penalty, _offered(told.beam_width)
     bounds = Bounds(int(max_mb * MIB), max_pixels, concurrency, queue, timeout)
     bundle = bundle or last_trained()
     with tempfile.TemporaryDirectory(prefix="caption-serve-") as folder:
@@ -129,8 +126,7 @@ def _usual(params: Path) -> SearchSettings:
             "serve: evaluate.beam_width: %d is none that the page offers; it begins with %d",
             *(search.beam_width, width),
         )
-    passed_over = [name for name in ELSEWHERE if getattr(search, name) != getattr(USUAL, name)]
-    if passed_over:
+    if passed_over := beyond_a_beam(search):
         told = ", ".join(f"evaluate.{name}" for name in passed_over)
         log.warning("serve: the page searches without %s, which %s sets", told, params)
     return search.model_copy(update={"beam_width": width})

@@ -77,11 +77,6 @@ def _at_odds(read: Mapping[str, Any]) -> list[str]:
             f"train.decoder: {train.decoder} needs a grid. Set features.pooling: grid, or choose "
             "another decoder"
         )
-    if train.attention_penalty and not DECODERS[train.decoder].needs_grid:
-        told.append(
-            "train.attention_penalty needs a decoder that attends to a grid. Set it to 0, or "
-            "features.pooling: grid, and train.decoder: attention, adaptive or top_down"
-        )
     if train.word_vectors != "random" and read["vocabulary"].embeddings.file is None:
         told.append(
             f"train.word_vectors: {train.word_vectors} needs pretrained word vectors. Set "

@@ -7,11 +7,11 @@ import typer
 
 from pipeline.captioner.search.settings import SearchSettings
 from pipeline.errors import InputError
-from pipeline.evaluation.metrics_file import read_metrics
+from pipeline.evaluation.metrics_file import other_tokens, read_metrics
 from pipeline.evaluation.per_picture import NO_SPICE
+from pipeline.evaluation.predictions import Prediction, read_predictions, spread
 from pipeline.reporting.better import better_search
-from pipeline.reporting.labels import LABELS, label, other_tokens, said
-from pipeline.reporting.predictions import Prediction, read_predictions, spread
+from pipeline.reporting.labels import LABELS, label, said
 from stages.command import run
 from stages.trained import evaluated_search
 

@@ -12,9 +12,10 @@ from typing import Annotated, Any
 
 import typer
 
+from pipeline.evaluation.metrics_file import other_tokens
 from pipeline.evaluation.split import Searcher, select
 from pipeline.evaluation.sweep import SCORES, SweepSettings, best, try_all
-from pipeline.evaluation.tokenise import AGAIN, PTB
+from pipeline.evaluation.tokenise import AGAIN
 from pipeline.files import write_json, write_text
 from pipeline.params import load
 from pipeline.tables import CAPTIONS, IMAGES, read_table
@@ -50,9 +51,8 @@ def sweep(
         out / "best.json", {**first, "metric": settings.metric, "tokenisation": tokenisation}
     )
     _tell(rows, first, settings)
-    if tokenisation != PTB:
-        told = "sweep: scored on other tokens than the official ones: %s"
-        log.warning(told, tokenisation)
+    if told := other_tokens({"tokenisation": tokenisation}):
+        log.warning("sweep: %s", told)
         log.warning("sweep: %s", AGAIN)
 
 

@@ -24,7 +24,7 @@ from pipeline.captioner.captioner import Captioner
 from pipeline.captioner.checkpoint import History
 from pipeline.captioner.consensus import Consensus, ConsensusSettings
 from pipeline.captioner.decoders.base import Decoder
-from pipeline.captioner.decoders.find import build
+from pipeline.captioner.decoders.find import DECODERS, build
 from pipeline.captioner.self_critical import SelfCriticalSettings, fit_self_critical
 from pipeline.captioner.training import FitSettings, TrainSettings
 from pipeline.errors import InputError
@@ -77,6 +77,17 @@ class TrainStageSettings(FitSettings):
             raise ValueError(
                 "self-critical training: expected train.precision float32 or mixed_bfloat16. "
                 "Received: mixed_float16. Change it, or set train.self_critical.epochs to 0"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _has_places(self) -> Self:
+        """Tell before features are made what `objective.check` would tell after."""
+        if self.attention_penalty and not DECODERS[self.decoder].needs_grid:
+            raise ValueError(
+                "train.attention_penalty: expected 0 for a decoder that attends to no grid. "
+                f"Received: {self.attention_penalty} for {self.decoder}. Set it to 0, or "
+                "train.decoder to attention, adaptive or top_down"
             )
         return self
 
@@ -169,7 +180,7 @@ def _train(
     captioner = Captioner(decoder, inputs.vocabulary)
     checkpoint = cache / _key(inputs.files, settings.model_dump_json())
     asked = settings.model_dump_json() + stage.self_critical.model_dump_json()
-    again = cache / f"{_key(inputs.files, asked)}-self-critical"
+    again = cache / f"{_key(inputs.files, asked)}{kept.GOES_ON}"
 
     with Live(str(curves), save_dvc_exp=False, dvcyaml=None, report=None) as live:
 
@@ -271,7 +282,7 @@ def _key(inputs: list[Path], settings: str) -> str:
     digest.update(_computes().encode())
     for path in [*inputs, *_code()]:
         digest.update(sha256_of(path).encode())
-    return digest.hexdigest()[:16]
+    return digest.hexdigest()[: kept.KEY]
 
 
 def _computes() -> str:

@@ -1,6 +1,7 @@
 """The captioner that a run has left, and how it searched: for the commands that use either."""
 
 from pathlib import Path
+from typing import Any
 
 from pydantic import ConfigDict
 
@@ -33,3 +34,8 @@ def evaluated_search(params: Path) -> SearchSettings:
         InputError: as for `pipeline.params.load`.
     """
     return SearchSettings(**load(_Evaluated, "evaluate", params).model_dump())
+
+
+def given(**options: Any) -> dict[str, Any]:
+    """Leave out the options that were not given: they win over `evaluated_search`, or its like."""
+    return {name: value for name, value in options.items() if value is not None}

@@ -10,7 +10,9 @@ import re
 import shutil
 from pathlib import Path
 
-NAME = re.compile(r"[0-9a-f]{16}(-self-critical)?")  # of a checkpoint, see `stages/train.py`
+# Of a checkpoint's name: digits of its key, and what is behind them for what goes on with another.
+KEY, GOES_ON = 16, "-self-critical"
+NAME = re.compile(rf"[0-9a-f]{{{KEY}}}({GOES_ON})?")
 
 
 def mark_used(checkpoint: Path) -> None:

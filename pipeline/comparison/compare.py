@@ -8,7 +8,8 @@ import numpy as np
 from pipeline.comparison.revisions import Run
 from pipeline.comparison.scoring import Pairs, Score, Scored, pair, score
 from pipeline.comparison.settings import Change, Figure, changed, figures, remarks
-from pipeline.reporting.predictions import Prediction
+from pipeline.evaluation.metrics_file import PTB
+from pipeline.evaluation.predictions import Prediction
 
 SAME = 1e-3  # up to which a score worked out now is the one that the run wrote down
 
@@ -144,7 +145,7 @@ def _notes_on_pictures(pairs: Pairs) -> list[str]:
 
 def _notes_on_scores(a: Run, b: Run, pairs: Pairs, scored: Scored) -> list[str]:
     notes = []
-    if scored.tokenisation != "ptb":
+    if scored.tokenisation != PTB:
         told = "Scores here are on other tokens than the official ones"
         notes.append(f"{told}: {scored.tokenisation}")
     if not (pairs.only_a or pairs.only_b or pairs.other_references):

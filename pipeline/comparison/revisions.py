@@ -18,8 +18,8 @@ from dvc.scm import SCM, SCMError, map_scm_exception, resolve_rev
 from dvc.utils.strictyaml import YAMLSyntaxError, YAMLValidationError
 
 from pipeline.errors import InputError
+from pipeline.evaluation.predictions import Prediction, parse_predictions
 from pipeline.params import parse_yaml
-from pipeline.reporting.predictions import Prediction, parse_predictions
 
 WORK_TREE = "workspace"  # DVC's own name for it
 SHORT = 7  # letters of a commit's hash that are shown

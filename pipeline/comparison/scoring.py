@@ -12,10 +12,10 @@ import numpy as np
 
 from pipeline.errors import InputError
 from pipeline.evaluation.per_picture import Measured, measure
+from pipeline.evaluation.predictions import Prediction
 from pipeline.evaluation.significance import Difference, difference, mean_of
 from pipeline.evaluation.tokenise import tokenise
 from pipeline.evaluation.tokens import FloatArray, Tokens
-from pipeline.reporting.predictions import Prediction
 
 # Not worked out here: facts are known of *scenes* alone, SPICE takes its models and minutes.
 WRITTEN = ("fact_accuracy", "spice")

@@ -1,10 +1,14 @@
-"""metrics.json of `evaluate`, as those read it who are given one by a person."""
+"""metrics.json of `evaluate`, for those who read it."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import InputError
+
+PTB = "ptb"  # the tokenisation of official scores
+UNSCORED = "none"  # where nothing could be scored
 
 
 def read_metrics(path: Path) -> dict[str, Any]:
@@ -28,3 +32,11 @@ def not_metrics(path: Path, error: Exception) -> InputError:
         f"{path}: expected the scores that `evaluate` writes (metrics.json). Received: "
         f"{' '.join(str(error).split())[:200]}. Run `evaluate` again, or name another file"
     )
+
+
+def other_tokens(metrics: Mapping[str, Any]) -> str | None:
+    """Say why scores are not on the official tokens; None where they are, or there are none."""
+    found = metrics.get("tokenisation", PTB)
+    if found in (PTB, UNSCORED):
+        return None
+    return f"Scores are on other tokens than the official ones, so others' do not compare: {found}"

@@ -10,12 +10,11 @@ from pathlib import Path
 
 from pipeline.errors import InputError
 from pipeline.evaluation.human import human_agreement
+from pipeline.evaluation.metrics_file import UNSCORED
 from pipeline.evaluation.oracle import Oracle, oracle
 from pipeline.evaluation.per_picture import METRICS, measure
 from pipeline.evaluation.significance import Statistics
 from pipeline.evaluation.tokenise import split_spaces, tokenise
-
-UNSCORED = "none"  # the tokenisation where nothing could be scored
 
 
 @dataclass(frozen=True)

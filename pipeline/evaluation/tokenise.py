@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from itertools import chain
 
 from pipeline.evaluation.java import MetricUnavailable
+from pipeline.evaluation.metrics_file import PTB
 from pipeline.evaluation.ptb import ptb_tokenize
 from pipeline.evaluation.tokens import Captions, Tokens
 
-PTB = "ptb"
 # What to tell where Java has failed: it is no dependency that DVC knows of.
 AGAIN = (
     "DVC keeps this as the result. Once it is mended, run "

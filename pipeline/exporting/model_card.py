@@ -17,25 +17,14 @@ from pipeline.captioner import bundle
 from pipeline.captioner.captioner import SearchSettings
 from pipeline.captioner.consensus import NGRAMS
 from pipeline.errors import InputError
-from pipeline.evaluation.metrics_file import read_metrics
+from pipeline.evaluation.metrics_file import other_tokens, read_metrics
 from pipeline.files import write_text
 from pipeline.images.spec import Spec, read_spec
 from pipeline.params import parse_yaml
-from pipeline.reporting.labels import LABELS, label, other_tokens
+from pipeline.reporting.labels import FIGURES, LABELS, label
 from pipeline.text.marks import END, MARKS, UNKNOWN
 from pipeline.text.vocabulary import Vocabulary
 
-FIGURES = {  # of metrics.json, beside the scores
-    "human_cider_d": "CIDEr-D of people's own captions against each other",
-    "oracle_cider_d": "CIDEr-D, had the best of the captions of each picture been chosen",
-    "distinct_share": "share of different captions among all",
-    "verbatim_share": "share of captions that are a training caption word for word",
-    "words_used": "different words said",
-    "vocabulary_share": "share of the vocabulary that was said",
-    "mean_words": "words a caption",
-    "repeated_word_share": "share of captions with a word twice in a row",
-    "bad_ending_share": "share of captions that break off",
-}
 SECTIONS = ("ingest", "clean", "vocabulary", "encoder", "features", "train", "evaluate")
 TOLD = ("clean", "vocabulary", "encoder", "train", "evaluate")  # sections in the card, whole
 ALSO_TOLD = ("features.pooling", "features.precision", "features.dtype")
@@ -261,7 +250,8 @@ def _scores(
         if name in scores
     ]
     lines.append(_table(("score", "value", "95% interval"), rows))
-    others = [(told, _number(scores[name])) for name, told in FIGURES.items() if name in scores]
+    beside = [name for name in FIGURES if name in scores and name not in LABELS]
+    others = [(label(name), _number(scores[name])) for name in beside]
     if others:
         lines.append(_table(("figure", "value"), others))
     if told_tokens := other_tokens(scores):

@@ -6,8 +6,11 @@ from typing import NamedTuple
 
 from pipeline.captioner.search.settings import SearchSettings
 from pipeline.errors import InputError
-from pipeline.reporting.report.inputs import BEAM, CONSENSUS, GUIDE, PENALTY, Trial, read_sweep
+from pipeline.reporting.report.inputs import CONSENSUS, SETTINGS, Trial, read_sweep
 
+USUAL = SearchSettings.usual()
+# Settings that a plain beam has not.
+BEYOND = ("method", "min_words", "block_ngrams", "forbidden_words", "required_words")
 WORTH = 0.01  # of the score: less than that is not worth a change
 
 
@@ -45,42 +48,31 @@ def better_search(folder: Path, search: SearchSettings) -> Better | None:
     tried = read_sweep(folder / "sweep.csv")
     path = folder / "best.json"
     try:
-        metric = str(json.loads(path.read_text(encoding="utf-8"))["metric"])
-        trials = [(_settings(trial), trial.scores[metric]) for trial in tried]
+        best = json.loads(path.read_text(encoding="utf-8"))
+        metric = str(best["metric"])
+        settings, score = {name: best[name] for name in SETTINGS}, float(best[metric])
+        trials = [(_chosen(trial), trial.scores[metric]) for trial in tried]
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise InputError(f"{path}: expected what `sweep` writes. Received: {error}") from error
-    set_now = {name: getattr(search, name) for name in (BEAM, PENALTY, GUIDE, CONSENSUS)}
-    alike = [trial for trial in trials if _but_consensus(trial[0]) == _but_consensus(set_now)]
-    settings, score = max(trials, key=lambda trial: trial[1])
-    if not alike or settings == set_now or not _is_plain(search):
+    present = _chosen(search)
+    alike = [trial for trial in trials if _but_consensus(trial[0]) == _but_consensus(present)]
+    if not alike or settings == present or beyond_a_beam(search):
         return None
     known, reached = alike[0]
-    present = reached if known == set_now else None  # else it reached no more than that
     if known != settings and score <= reached * (1 + WORTH):
         return None
-    changed = {name: value for name, value in settings.items() if value != set_now[name]}
-    return Better(changed, metric, score, present)
+    changed = {name: value for name, value in settings.items() if value != present[name]}
+    return Better(changed, metric, score, reached if known == present else None)
+
+
+def beyond_a_beam(search: SearchSettings) -> list[str]:
+    """Name the settings by which a search is more than a beam, which is all that `sweep` tries."""
+    return [name for name in BEYOND if getattr(search, name) != getattr(USUAL, name)]
+
+
+def _chosen(one: Trial | SearchSettings) -> dict[str, float]:
+    return {name: getattr(one, name) for name in SETTINGS}
 
 
 def _but_consensus(settings: dict[str, float]) -> dict[str, float]:
     return {name: value for name, value in settings.items() if name != CONSENSUS}
-
-
-def _is_plain(search: SearchSettings) -> bool:
-    """Whether it is a beam without constraints."""
-    constraints = (
-        *search.forbidden_words,
-        *search.required_words,
-        search.min_words,
-        search.block_ngrams,
-    )
-    return search.method == "beam" and not any(constraints)
-
-
-def _settings(trial: Trial) -> dict[str, float]:
-    return {
-        BEAM: trial.beam_width,
-        PENALTY: trial.length_penalty,
-        GUIDE: trial.guide,
-        CONSENSUS: trial.consensus,
-    }

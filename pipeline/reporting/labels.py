@@ -1,7 +1,6 @@
 """How scores and figures are named, and how numbers and captions are written."""
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 NO_WORDS = "(no words)"
 
@@ -49,14 +48,6 @@ def label(metric: str) -> str:
 def said(caption: str) -> str:
     """Write a caption; one without words says so, where it would be a blank."""
     return caption if caption.strip() else NO_WORDS
-
-
-def other_tokens(metrics: Mapping[str, Any]) -> str | None:
-    """Say why scores of metrics.json are not on the official tokens; None where they are."""
-    found = metrics.get("tokenisation", "ptb")
-    if found in ("ptb", "none"):  # the latter where nothing is scored
-        return None
-    return f"Scores are on other tokens than the official ones, so others' do not compare: {found}"
 
 
 def signed(value: float, digits: int = 3) -> str:

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.captioner.bundle import ENCODER, read_description
-from pipeline.evaluation.metrics_file import not_metrics, read_metrics
+from pipeline.evaluation.metrics_file import not_metrics, other_tokens, read_metrics
 from pipeline.images.spec import read_spec
-from pipeline.reporting.labels import label, other_tokens
+from pipeline.reporting.labels import label
 from pipeline.text.marks import MARKS
 
 # Scores that are shown, as far as metrics.json has them: its key, what it is multiplied by, and its

@@ -12,7 +12,7 @@ BAD = Finding("Git", "problem", "no commit", "git init")
 
 
 def test_all_well(monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr(doctor, "examine", lambda _: iter([OK, NOTE]))
+    monkeypatch.setattr(doctor, "examine", lambda *_: iter([OK, NOTE]))
     doctor.doctor(tmp_path)
     out = capsys.readouterr().out
     assert "ok    Disk              80 GiB free" in out
@@ -21,7 +21,7 @@ def test_all_well(monkeypatch, capsys, tmp_path):
 
 
 def test_a_problem_is_exit_code_1(monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr(doctor, "examine", lambda _: iter([BAD, OK]))
+    monkeypatch.setattr(doctor, "examine", lambda *_: iter([BAD, OK]))
     with pytest.raises(typer.Exit) as caught:
         doctor.doctor(tmp_path)
     assert caught.value.exit_code == 1

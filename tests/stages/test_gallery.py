@@ -9,7 +9,6 @@ from PIL import Image
 from pipeline.errors import InputError
 from pipeline.tables import IMAGES, write_rows
 from stages.gallery import gallery
-from stages.summary import summary
 
 METRICS = {
     "bleu_4": 0.25,
@@ -72,36 +71,8 @@ def test_gallery_wants_a_name_of_a_picture(evaluated, name):
         draw(evaluated / name, evaluated)
 
 
-def test_summary_tells_scores_what_is_missing_and_examples(evaluated, capsys):
-    summary(evaluated, examples=2)
-    told = capsys.readouterr().out
-    for part in ("BLEU-4", "0.250", "missing: no Java", "one.png", "a two", "A red ."):
-        assert part in told
-
-
-def test_summary_tells_of_other_tokens_and_captions_without_words(evaluated, capsys):
-    (evaluated / "metrics.json").write_text(
-        json.dumps({**METRICS, "tokenisation": "clean (PTB unavailable: no Java)"})
-    )
-    path = evaluated / "predictions.jsonl"
-    path.write_text(path.read_text().replace("a two", ""))
-    summary(evaluated, examples=2)
-    told = capsys.readouterr().out
-    assert "do not compare: clean (PTB unavailable: no Java)" in told
-    assert "says      (no words)" in told
-
-
 def test_a_broken_line_is_told_with_its_number(evaluated):
     with (evaluated / "predictions.jsonl").open("a") as stream:
         stream.write('{"image_id": "th\n')
-    for command in (
-        lambda: draw(evaluated / "sheet.png", evaluated),
-        lambda: summary(evaluated, examples=2),
-    ):
-        with pytest.raises(InputError, match=r"predictions\.jsonl:3: expected a line of"):
-            command()
-
-
-def test_summary_says_what_to_run_first(tmp_path):
-    with pytest.raises(InputError, match="make repro"):
-        summary(tmp_path, examples=2)
+    with pytest.raises(InputError, match=r"predictions\.jsonl:3: expected a line of"):
+        draw(evaluated / "sheet.png", evaluated)

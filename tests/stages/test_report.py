@@ -245,8 +245,14 @@ def test_captions_are_texts_whatever_is_in_them(evaluated):
     ("spoil", "told"),
     [
         (lambda folder: (folder / "evaluate" / "predictions.jsonl").unlink(), "predictions.jsonl"),
-        (lambda folder: (folder / "evaluate" / "metrics.json").write_text("["), "expected JSON"),
-        (lambda folder: (folder / "evaluate" / "metrics.json").write_text("[]"), "expected names"),
+        (
+            lambda folder: (folder / "evaluate" / "metrics.json").write_text("["),
+            "the scores that",
+        ),
+        (
+            lambda folder: (folder / "evaluate" / "metrics.json").write_text("[]"),
+            "the scores that",
+        ),
         (lambda folder: (folder / "sweep.csv").write_text("a\n1\n"), "beam_width"),
     ],
 )

@@ -59,7 +59,7 @@ def test_all_wrong_sections_are_told_at_once(told):
     [
         ({"evaluate__guide": 3.0}, "Set train.consensus.pictures"),
         ({"sweep__consensus": [0.0, 5.0]}, "Set train.consensus.pictures"),
-        ({"train__attention_penalty": 0.5}, "attention_penalty needs a decoder that attends"),
+        ({"train__attention_penalty": 0.5}, "attention_penalty: expected 0 for a decoder"),
         ({"train__decoder": "adaptive"}, "adaptive needs a grid. Set features.pooling: grid"),
         ({"train__word_vectors": "trained"}, "Set vocabulary.embeddings.file"),
     ],

@@ -52,9 +52,19 @@ def test_another_search_than_the_usual_is_named_for_new_pictures(told, tmp_path)
 
 
 def test_a_better_search_that_was_found_is_told(told, tmp_path):
-    write_json(tmp_path / "sweep" / "best.json", {"metric": "cider_d"})
+    best = {"beam_width": 5, "length_penalty": 1.0, "guide": 0.0, "consensus": 0.0}
+    write_json(tmp_path / "sweep" / "best.json", {**best, "cider_d": 0.6, "metric": "cider_d"})
     (tmp_path / "sweep" / "sweep.csv").write_text(
         "beam_width,length_penalty,guide,consensus,cider_d\n3,0.5,0,0,0.5\n5,1.0,0,0,0.6\n"
     )
     text = told()
     assert "a CIDEr-D of 0.600 instead of 0.500 with beam_width: 5, length_penalty: 1." in text
+
+
+def test_what_is_not_there_or_broken_is_one_line(command, told, one_line, tmp_path):
+    assert "make repro" in one_line(command("summary", tmp_path))
+    told()
+    with (tmp_path / "evaluate" / "predictions.jsonl").open("a") as stream:
+        stream.write('{"image_id": "th\n')
+    message = one_line(command("summary", tmp_path / "evaluate"))
+    assert "predictions.jsonl:3: expected a line of" in message

@@ -310,7 +310,7 @@ def test_what_decides_on_a_training_is_all_that_dvc_runs_it_again_for():
     listed = {ROOT / dep for dep in graph if dep.endswith(".py")}
     others = {  # how files are read and written, and what is told
         *("pipeline/__init__.py", "pipeline/errors.py", "pipeline/files.py"),
-        *("pipeline/params.py", "pipeline/progress.py", "pipeline/tables.py"),
+        *("pipeline/params.py", "pipeline/progress.py", "pipeline/quiet.py", "pipeline/tables.py"),
         *("pipeline/weights.py", "pipeline/evaluation/over_seeds.py", "pipeline/images/spec.py"),
         *("stages/__init__.py", "stages/command.py"),
     }

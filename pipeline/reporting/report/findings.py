@@ -7,8 +7,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.evaluation.predictions import Prediction
 from pipeline.evaluation.tokens import Tokens
-from pipeline.reporting.predictions import Prediction
 from pipeline.reporting.report.gallery import choose
 from pipeline.reporting.report.inputs import Curve, Trial
 from pipeline.reporting.report.nearest import Nearest, nearest

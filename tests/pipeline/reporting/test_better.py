@@ -7,7 +7,8 @@ from pipeline.errors import InputError
 from pipeline.files import write_json
 from pipeline.reporting.better import better_search
 
-HEAD = "beam_width,length_penalty,guide,consensus,bleu_4,cider_d\n"
+NAMES = ("beam_width", "length_penalty", "guide", "consensus", "bleu_4", "cider_d")
+HEAD = ",".join(NAMES) + "\n"
 SET = SearchSettings.usual()  # 3, 0.5, no guide, no consensus
 
 
@@ -16,8 +17,10 @@ def found(tmp_path):
     """What is found better in a sweep of these lines."""
 
     def found(*lines, metric="cider_d", search=SET):
-        write_json(tmp_path / "best.json", {"metric": metric})
         (tmp_path / "sweep.csv").write_text(HEAD + "".join(f"{line}\n" for line in lines))
+        rows = [dict(zip(NAMES, map(float, line.split(",")), strict=True)) for line in lines]
+        best = max(rows, key=lambda row: row[metric])  # as `sweep` writes it
+        write_json(tmp_path / "best.json", {**best, "metric": metric})
         return better_search(tmp_path, search)
 
     return found

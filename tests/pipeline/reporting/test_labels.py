@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.reporting.labels import label, other_tokens, said, signed
+from pipeline.reporting.labels import label, said, signed
 
 
 @pytest.mark.parametrize(
@@ -22,10 +22,3 @@ def test_a_metric_without_a_name_keeps_its_own():
 def test_a_caption_without_words_says_so():
     assert said("a dog") == "a dog"
     assert said("") == said(" ") == "(no words)"
-
-
-def test_other_tokens_are_told_with_their_reason():
-    for official in ({}, {"tokenisation": "ptb"}, {"tokenisation": "none"}):  # of no scores
-        assert other_tokens(official) is None
-    told = other_tokens({"tokenisation": "clean (PTB unavailable: no Java)"})
-    assert str(told).endswith("do not compare: clean (PTB unavailable: no Java)")

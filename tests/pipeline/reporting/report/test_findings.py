@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from pipeline.reporting.predictions import Prediction
+from pipeline.evaluation.predictions import Prediction
 from pipeline.reporting.report.findings import gather
 from pipeline.reporting.report.settings import ReportSettings
 from pipeline.tables import CLEAN_CAPTIONS, IMAGES

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.reporting.predictions import Prediction
+from pipeline.evaluation.predictions import Prediction
 from pipeline.reporting.report.gallery import choose
 
 

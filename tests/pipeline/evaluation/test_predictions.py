@@ -5,7 +5,7 @@ import json
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.reporting.predictions import (
+from pipeline.evaluation.predictions import (
     Candidate,
     parse_predictions,
     read_predictions,
