@@ -6,7 +6,8 @@ All train the decoder `inject` (512 units, 300-d words, 2,319 words) on the same
 lengths are those of Flickr8k's training captions, of which `clean` drops what is longer than 30
 words. `padded` is Keras's `fit` over captions padded to the longest; `expanded` has one sample for
 each word of each caption, as most tutorials do: the words before it, padded to the longest, and one
-word to predict. Real words a second: neither padding nor the words that are read again and again
+word to predict. Ours are trained as stage `train` does it, and these two with Keras's own loss
+and optimizer. Real words a second: neither padding nor the words that are read again and again
 count.
 
 `share_of_peak` is the rate of a training's matrix products over that of one large product, measured
@@ -19,7 +20,6 @@ places alone has half of all that `inject` does.
 """
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -28,8 +28,13 @@ import numpy as np
 from benchmarks.timing import in_turn, ratios, spread
 from pipeline import backend
 from pipeline.captioner.batches import Batch, Batches, Captions, pad, shift
-from pipeline.captioner.decoders.base import DecoderSettings, Tensor
+from pipeline.captioner.crossentropy import crossentropy
+from pipeline.captioner.decoders.base import Decoder, DecoderSettings, Tensor
 from pipeline.captioner.decoders.find import build
+from pipeline.captioner.objective import PLAIN, Objective
+from pipeline.captioner.tracing import trace
+from pipeline.captioner.updates import UpdateSettings, adam
+from pipeline.machine import cpu_flags
 
 WORDS, FEATURES, CAPTIONS, BATCH, ROUNDS = 2319, 1280, 5120, 128, 3
 LENGTHS = {  # words of Flickr8k's 25,000 training captions, punctuation left out, -> how many
@@ -70,7 +75,7 @@ def measure() -> dict[str, Any]:
     words = int(lengths.sum()) + CAPTIONS
 
     ours = Batches(captions, features, BATCH, seed=1)
-    bucketed, all_alike, last_word = _compiled(build_inject()), _compiled(build_inject()), _last()
+    bucketed, all_alike, last_word = _as_trained(build_inject()), _compiled(build_inject()), _last()
     inputs, targets, weights = shift(pad(tokens))
     pictures = features[captions.pictures]
     expanded = _expand(tokens, pictures, EXPANDED * BATCH)
@@ -83,14 +88,14 @@ def measure() -> dict[str, Any]:
         "expanded": lambda: last_word.fit(*expanded, batch_size=BATCH, verbose=0),
         "peak": _products("float32"),
     }
-    if _has_bfloat16():
-        half = _compiled(build(SHAPE, WORDS, (FEATURES,), "mixed_bfloat16"))
+    if cpu_flags() & {"amx_bf16", "avx512_bf16"}:
+        half = _as_trained(build(SHAPE, WORDS, (FEATURES,), "mixed_bfloat16"))
         functions["bfloat16"] = lambda: [half.train_on_batch(*batch) for batch in ours]
         functions["peak_bfloat16"] = _products("bfloat16")
     grids = list(_grids(rng))
     grid_words = sum(float(weights.sum()) for _, _, weights in grids)
     for name, width in GRID_DECODERS.items():
-        functions[name] = _steps(_compiled(_build_grid(name, width)), grids)
+        functions[name] = _steps(_as_trained(_build_grid(name, width)), grids)
     in_turn(functions, 1)  # compiled, and warm
     times = in_turn(functions, ROUNDS)
     whole = [value * words / (EXPANDED * BATCH) for value in times["expanded"]]
@@ -132,7 +137,7 @@ GRID_DECODERS = {  # as they are by themselves, and narrow -> width of the atten
 }  # fmt: skip
 
 
-def _build_grid(name: str, width: int | None) -> keras.Model:
+def _build_grid(name: str, width: int | None) -> Decoder:
     changes = {"decoder": name.removesuffix("_narrow"), "attention_width": width}
     return build(SHAPE.model_copy(update=changes), WORDS, GRID)
 
@@ -171,23 +176,25 @@ def _share(work: int, seconds: list[float], peak: list[float]) -> dict[str, floa
     return spread([(work / time) / (_PRODUCT_FLOPS / alone) for time, alone in pairs])
 
 
-def _has_bfloat16() -> bool:
-    """Whether the CPU multiplies bfloat16 by itself, as far as Linux tells."""
-    known = Path("/proc/cpuinfo")
-    return known.exists() and any(
-        flag in known.read_text().split() for flag in ("amx_bf16", "avx512_bf16")
-    )
-
-
 def _quantiles(captions: int) -> np.ndarray:
     """Take so many lengths, evenly spaced among all, the shortest and the longest included."""
     known = np.repeat(list(LENGTHS), list(LENGTHS.values()))
     return known[np.linspace(0, len(known) - 1, captions).round().astype(int)]
 
 
-def build_inject() -> keras.Model:
+def build_inject() -> Decoder:
     """Build the decoder that is trained."""
     return build(SHAPE, WORDS, (FEATURES,))
+
+
+def _as_trained(decoder: Decoder) -> keras.Model:
+    """Compile a decoder's training as stage `train` does, all that may be added to it left out."""
+    made = Objective(decoder, PLAIN)
+    how = UpdateSettings(clip_norm=5.0, accumulate=1, ema=0.0, precision="float32")
+    made.compile(adam(0.001, how), crossentropy(), jit_compile=backend.jit(), auto_scale_loss=False)
+    made.optimizer.build(decoder.trainable_variables)
+    trace(made, decoder.feature_shape)
+    return made
 
 
 def _compiled(model: keras.Model) -> keras.Model:

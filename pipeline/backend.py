@@ -1,10 +1,13 @@
 """What differs between Keras's backends and devices, in one place."""
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import keras
 import numpy as np
+
+from pipeline import machine
 
 
 def has_gpu() -> bool:
@@ -21,6 +24,16 @@ def jit() -> str | bool:
     if keras.backend.backend() == "tensorflow" and not has_gpu():
         return False
     return "auto"
+
+
+@cache
+def reads_transposed() -> bool:
+    """Whether products of few rows are faster with a matrix that lies transposed in memory.
+
+    They are on an x86-64 CPU without AVX-512, by half as much again, where oneDNN has kernels that
+    take it as it is; with AVX-512 they are slower by as much. Elsewhere it makes little difference.
+    """
+    return "avx512f" not in machine.cpu_flags()
 
 
 def seed(number: int) -> None:

@@ -2,10 +2,13 @@
 
 import ctypes
 import os
+from pathlib import Path
 
 # Names of glibc's mallopt, from malloc.h.
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX, _ARENA_MAX = -1, -2, -4, -8
 _NEVER, _MIB = -1, 2**20
+
+CPU = Path("/proc/cpuinfo")  # on Linux
 
 
 def cores() -> int:
@@ -14,6 +17,13 @@ def cores() -> int:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not on Linux
         return os.cpu_count() or 1
+
+
+def cpu_flags() -> frozenset[str]:
+    """What the CPU can do, in Linux's names; nothing where Linux does not tell."""
+    lines = CPU.read_text().splitlines() if CPU.exists() else []
+    flags = next((line for line in lines if line.startswith("flags")), "")
+    return frozenset(flags.partition(":")[2].split())
 
 
 def prepare() -> None:

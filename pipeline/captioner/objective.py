@@ -12,6 +12,7 @@ import numpy as np
 from keras import ops
 from pydantic import Field
 
+from pipeline.captioner.crossentropy import nats_of
 from pipeline.captioner.decoders.base import NEVER, Decoder, Tensor
 from pipeline.captioner.decoders.grid import GridDecoder
 from pipeline.errors import InputError
@@ -28,13 +29,6 @@ class ObjectiveSettings(Settings):
 
 
 PLAIN = ObjectiveSettings(label_smoothing=0.0, scheduled_sampling=0.0, attention_penalty=0.0)
-
-
-def crossentropy() -> keras.losses.Loss:
-    """Make the loss that every training and validation tells: nats a word."""
-    return keras.losses.SparseCategoricalCrossentropy(
-        from_logits=True, reduction="mean_with_sample_weight"
-    )
 
 
 def check(decoder: Decoder, settings: ObjectiveSettings) -> None:
@@ -87,7 +81,7 @@ class Objective(keras.Model):
             self.nats = keras.metrics.Mean(name="nats")
         possible = np.full(decoder.vocabulary_size, 1.0, "float32")
         possible[list(NEVER)] = 0.0
-        self.even = (possible / possible.sum())[:, None]  # (v, 1)
+        self.even = possible / possible.sum()  # (v,)
         self.built = True  # the decoder has its weights already
 
     def call(self, inputs: tuple[Tensor, Tensor], training: bool = False) -> Any:
@@ -111,17 +105,14 @@ class Objective(keras.Model):
         training: bool = True,
     ) -> Tensor:
         """See `keras.Model.compute_loss`: nats a word; in training, what is minimised."""
-        if self.is_plain or not training:
+        if not training:
             return super().compute_loss(x, y, y_pred, sample_weight, training)
         logits, looks = y_pred if self.attention_penalty else (y_pred, None)
-        log_sum = ops.logsumexp(logits, axis=-1)  # (b, t)
-        nats = log_sum - ops.take_along_axis(logits, y[..., None], axis=-1)[..., 0]
+        nats, asked = nats_of(logits, y, self.label_smoothing, self.even)  # (b, t) each
         words = ops.sum(sample_weight)
-        self.nats.update_state(ops.sum(nats * sample_weight) / ops.maximum(words, 1.0))
-        if self.label_smoothing:
-            even = log_sum - ops.matmul(logits, self.even)[..., 0]  # (b, t)
-            nats = (1.0 - self.label_smoothing) * nats + self.label_smoothing * even
-        total = ops.sum(nats * sample_weight)
+        if not self.is_plain:
+            self.nats.update_state(ops.sum(nats * sample_weight) / ops.maximum(words, 1.0))
+        total = ops.sum(asked * sample_weight)
         if self.attention_penalty:
             total = total + self.attention_penalty * self.unevenness(x[1], looks)
         return total / (self.update_words if self.shared else ops.maximum(words, 1.0))

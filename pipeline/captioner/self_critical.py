@@ -44,6 +44,7 @@ from pipeline.backend import jit
 from pipeline.captioner.batches import PictureFeatures, Split, rounded_up
 from pipeline.captioner.captioner import Captioner
 from pipeline.captioner.checkpoint import Checkpoint, History, take_finished
+from pipeline.captioner.crossentropy import nats_of
 from pipeline.captioner.decoders.base import Decoder, State, Tensor
 from pipeline.captioner.reward import Reward
 from pipeline.captioner.search.settings import MOST_WORDS
@@ -323,9 +324,8 @@ class Policy(keras.Model):
     ) -> Tensor:
         """Sum the weighted cross-entropy of all words: see `keras.Model.compute_loss`."""
         del x, training
-        nats = ops.sparse_categorical_crossentropy
         losses = [
-            ops.sum(weights * nats(targets, logits, from_logits=True))
+            ops.sum(weights * nats_of(logits, targets).plain)
             for targets, logits, weights in zip(y, y_pred, sample_weight, strict=True)
         ]
         return sum(losses[1:], losses[0])

@@ -23,8 +23,9 @@ from pipeline.backend import jit
 from pipeline.captioner.batches import Batch, Batches, Split, ahead
 from pipeline.captioner.captioner import Captioner
 from pipeline.captioner.checkpoint import Checkpoint, History, take_finished
+from pipeline.captioner.crossentropy import crossentropy
 from pipeline.captioner.decoders.base import Decoder, DecoderSettings
-from pipeline.captioner.objective import Objective, ObjectiveSettings, crossentropy
+from pipeline.captioner.objective import Objective, ObjectiveSettings
 from pipeline.captioner.schedule import Rate, ScheduleSettings
 from pipeline.captioner.search.settings import MOST_WORDS
 from pipeline.captioner.tracing import trace, words_at_once

@@ -13,7 +13,8 @@ import numpy as np
 from pipeline.backend import jit
 from pipeline.captioner.batches import Batches, Split, ahead
 from pipeline.captioner.captioner import Captioner, SearchSettings
-from pipeline.captioner.objective import PLAIN, Objective, crossentropy
+from pipeline.captioner.crossentropy import crossentropy
+from pipeline.captioner.objective import PLAIN, Objective
 from pipeline.captioner.tracing import trace, words_at_once
 from pipeline.evaluation.cider import CiderD
 

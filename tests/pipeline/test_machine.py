@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from pipeline.machine import cores, keep_memory
+from pipeline import machine
+from pipeline.machine import cores, cpu_flags, keep_memory
 
 
 @pytest.mark.parametrize("there", [1, 3])
@@ -21,6 +22,25 @@ def test_all_of_them_where_the_system_does_not_say(monkeypatch, counted, told):
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: counted)
     assert cores() == told
+
+
+@pytest.mark.parametrize(
+    ("told", "flags"),
+    [
+        (
+            "processor : 0\nflags\t\t: fpu avx2 avx512f\nflags\t\t: fpu\n",
+            {"fpu", "avx2", "avx512f"},
+        ),
+        ("processor : 0\nFeatures : asimd\n", set()),  # as on ARM
+        (None, set()),  # not Linux
+    ],
+)
+def test_flags_of_the_cpu(monkeypatch, tmp_path, told, flags):
+    known = tmp_path / "cpuinfo"
+    if told:
+        known.write_text(told)
+    monkeypatch.setattr(machine, "CPU", known)
+    assert cpu_flags() == flags
 
 
 def run(work):

@@ -2,8 +2,8 @@
 
 The gradient that a backend derives of a loop multiplies for the weights at each word, and adds up
 matrices as large as they are. Here the loop back carries what depends on the word after it alone;
-the weights' gradient is one large product after it. In both loops the matrix is read as it lies
-transposed, which a CPU's kernels do 1.5 times as fast.
+the weights' gradient is one large product after it. In both loops the matrix lies as the CPU's
+kernels read it fastest, see `in_loop`.
 
 Letters as in `base`; in the loops words come first, (t, b, ...). `entered` is what an LSTM's gates
 are before their functions; `d_` before a name is the gradient of it.
@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 import keras
 from keras import ops
+
+from pipeline import backend
 
 Tensor = Any  # a tensor of the Keras backend in use
 Tensors = tuple[Tensor, ...]
@@ -49,14 +51,14 @@ def lstm_words(gates: Tensor, recurrent: Tensor, hidden: Tensor, cell: Tensor) -
     Returns:
         The hidden and the cell state after each word, (b, t, d) each.
     """
-    return _with_gradient(_lstm_words)(*_alike(gates, recurrent, hidden, cell))
+    return with_gradient(_lstm_words)(*_alike(gates, recurrent, hidden, cell))
 
 
 def _lstm_words(gates: Tensor, recurrent: Tensor, hidden: Tensor, cell: Tensor) -> Any:
-    lying = ops.transpose(recurrent)  # (4d, d)
+    from_hidden = in_loop(recurrent)
 
     def advance(before: Tensors, word: Tensor) -> tuple[Tensors, Tensors]:
-        gates = word + ops.matmul(before[0], ops.transpose(lying))  # (b, 4d)
+        gates = word + from_hidden(before[0])  # (b, 4d)
         after = (*lstm_step(gates, before[1]), gates)
         return after, after
 
@@ -65,10 +67,12 @@ def _lstm_words(gates: Tensor, recurrent: Tensor, hidden: Tensor, cell: Tensor) 
     hiddens, cells, entered = ops.scan(advance, first, words)[1]
 
     def back(d_hiddens: Tensor, d_cells: Tensor) -> Tensors:
+        to_hidden = in_loop(ops.transpose(recurrent))
+
         def retreat(after: Tensors, word: Tensors) -> tuple[Tensors, Tensors]:
             d_hidden, d_cell, slopes = after[0] + word[0], after[1] + word[1], Slopes(*word[2:])
             d_gates, d_cell = lstm_back(slopes, d_hidden, d_cell)
-            before = ops.matmul(d_gates, ops.transpose(recurrent)), d_cell, d_gates
+            before = to_hidden(d_gates), d_cell, d_gates
             return before, before
 
         slopes = lstm_slopes(entered, cell, cells)
@@ -139,6 +143,17 @@ def backwards(
     return tuple(last), tuple(found)
 
 
+def in_loop(matrix: Tensor) -> Callable[[Tensor], Tensor]:
+    """Give the product with a matrix (m, n), for the body of a loop: (b, m) -> (b, n).
+
+    Before the loop, the matrix is laid as the CPU's kernels read it fastest.
+    """
+    if not backend.reads_transposed():
+        return lambda values: ops.matmul(values, matrix)
+    lying = ops.transpose(matrix)
+    return lambda values: ops.matmul(values, ops.transpose(lying))
+
+
 def of_weights(inputs: Tensor, d_outputs: Tensor) -> Tensor:
     """Gradient of a matrix that all words share: (t, b, m), (t, b, n) -> (m, n)."""
     rows = ops.reshape(inputs, (-1, inputs.shape[-1]))
@@ -164,7 +179,7 @@ def _alike(*values: Any) -> Tensors:
     return tuple(ops.cast(ops.convert_to_tensor(value), kind) for value in values)
 
 
-def _with_gradient(run: Callable[..., Any]) -> Callable[..., Tensors]:
+def with_gradient(run: Callable[..., Any]) -> Callable[..., Tensors]:
     """Give a function its own gradient: run(*values) -> (outputs, back(*d_outputs) -> d_values)."""
 
     def both(*values: Tensor) -> Any:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from pipeline import backend
 from pipeline.backend import has_gpu
 from pipeline.captioner.decoders import base
 from pipeline.captioner.decoders.base import Decoder, DecoderSettings
@@ -146,11 +147,17 @@ def test_gradients_reach_every_weight(name, shape, extras):
 
 
 @every_decoder
-@pytest.mark.parametrize("words", some_quick([1, 6], quick=[6]))
-def test_gradients_of_whole_captions_are_those_of_one_word_after_another(name, shape, words):
+@pytest.mark.parametrize(
+    ("words", "transposed"),
+    some_quick([(1, False), (6, False), (6, True)], quick=[(6, False), (6, True)]),
+)
+def test_gradients_of_whole_captions_are_those_of_one_word_after_another(
+    monkeypatch, name, shape, words, transposed
+):
     """The loops over words have gradients written by hand; those of `step` are TensorFlow's."""
     import tensorflow as tf
 
+    monkeypatch.setattr(backend, "reads_transposed", lambda: transposed)
     decoder = made(name, shape)
     features, tokens = inputs(shape, words=words)
     rng = np.random.default_rng(7)

@@ -6,9 +6,10 @@ import pytest
 from keras import ops
 
 from pipeline.captioner.batches import pad, shift
+from pipeline.captioner.crossentropy import crossentropy
 from pipeline.captioner.decoders.base import NEVER, DecoderSettings
 from pipeline.captioner.decoders.find import build
-from pipeline.captioner.objective import PLAIN, Objective, ObjectiveSettings, crossentropy
+from pipeline.captioner.objective import PLAIN, Objective, ObjectiveSettings
 from pipeline.errors import InputError
 from pipeline.text.marks import END, START, UNKNOWN
 
