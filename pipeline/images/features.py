@@ -341,12 +341,15 @@ class _Writer:
 
 def _each_once(pictures: Pictures, wanted: np.ndarray) -> Iterator[Picture]:
     """Yield the first picture of each content that is in `wanted`, sorted digests (n,)."""
-    taken = np.zeros(len(wanted), bool)
+    taken, left = np.zeros(len(wanted), bool), len(wanted)
     for picture in pictures:
+        if not left:
+            return
         digest = bytes.fromhex(picture.sha256)
         at = int(np.searchsorted(wanted, digest))
         if at < len(wanted) and wanted[at] == digest.rstrip(b"\0") and not taken[at]:
             taken[at] = True
+            left -= 1
             yield picture
 
 
