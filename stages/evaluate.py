@@ -13,9 +13,9 @@ import numpy as np
 import pyarrow as pa
 import typer
 
-from pipeline.captioner.captioner import Captioner, SearchSettings
+from pipeline.captioner.captioner import SearchSettings
 from pipeline.datasets.scenes.facts import is_true
-from pipeline.evaluation.attention_file import MAPS, write_attention
+from pipeline.evaluation.attention_file import ATTENTION, write_attention
 from pipeline.evaluation.by_length import by_length
 from pipeline.evaluation.coco_results import coco_results
 from pipeline.evaluation.corpus import CorpusFigures, describe
@@ -59,8 +59,8 @@ def evaluate(
 ) -> None:
     """Caption the split's pictures, and score the captions.
 
-    Writes metrics.json, predictions.jsonl, by_length.csv, coco/, and into attention/, of a decoder
-    that attends, where it looked.
+    Writes metrics.json, predictions.jsonl, by_length.csv, coco/, and attention.parquet, which has
+    rows where the decoder attends.
     """
     settings = load(EvaluateSettings, "evaluate", params)
     images = read_table(ingested / "images.parquet", IMAGES)
@@ -89,7 +89,8 @@ def evaluate(
     write_json(out / "metrics.json", metrics)
     write_json_lines(out / "predictions.jsonl", _predictions(split, found, scores, true))
     write_text(out / "by_length.csv", _lengths(scores, found))
-    _keep_attention(out / "attention", found, searcher, chosen)
+    looked = searcher.look(found, chosen) if chosen.attends else {}
+    write_attention(out / ATTENTION, looked)
     (out / "coco").mkdir(parents=True, exist_ok=True)  # DVC wants its outputs, also an empty one
     for name in _with_pictures(settings.coco_splits, images):
         own = name == split.name
@@ -227,17 +228,6 @@ def _lengths(scores: Scores, found: Mapping[str, Candidates]) -> str:
     writer.writeheader()
     writer.writerows({name: _rounded(value) for name, value in row.items()} for row in rows)
     return text.getvalue()
-
-
-def _keep_attention(
-    folder: Path, found: Mapping[str, Candidates], searcher: Searcher, captioner: Captioner
-) -> None:
-    """Write where a captioner that attends looked; of another, what an earlier run wrote goes."""
-    folder.mkdir(parents=True, exist_ok=True)  # DVC wants its outputs, also an empty one
-    if captioner.attends:
-        write_attention(folder / MAPS, searcher.look(found, captioner))
-    else:
-        (folder / MAPS).unlink(missing_ok=True)
 
 
 def _with_pictures(names: Sequence[str], images: pa.Table) -> list[str]:

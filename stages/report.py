@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.evaluation.attention_file import MAPS, read_attention
+from pipeline.evaluation.attention_file import ATTENTION, read_attention
 from pipeline.evaluation.metrics_file import read_metrics
 from pipeline.evaluation.predictions import read_predictions
 from pipeline.files import write_text
@@ -47,8 +47,7 @@ def report(
         settings,
     )
     pictures = read_at_hand(shown_ids(found), images, raw, settings.picture_side)
-    maps = evaluated / "attention" / MAPS  # there, where the decoder attends
-    looked = read_attention(maps, looked_ids(found)) if maps.exists() else {}
+    looked = read_attention(evaluated / ATTENTION, looked_ids(found))
     write_text(out / "index.html", draw_page(found, pictures, looked, settings))
     log.info("report: %d captions, %d pictures shown", len(found.predictions), len(pictures))
     log.info("report: open %s", out / "index.html")

@@ -1,7 +1,8 @@
 """Where the decoder looked for each word of the captions, as `evaluate` keeps it for the report.
 
-One Parquet table, a row a picture, sorted by `image_id`. Weights are float16: half a thousandth of
-each is lost, and of the 5,000 captions that COCO's test has, about 5 MB stay.
+One Parquet table, a row a picture, sorted by `image_id`; no rows of a decoder that attends to
+nothing. Weights are float16: half a thousandth of each is lost, and of the 5,000 captions of COCO's
+test pictures about 5 MB stay.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ from pipeline.captioner.looks import Looks
 from pipeline.errors import InputError
 from pipeline.tables import read_table, write_table
 
-MAPS = "maps.parquet"  # in the folder that `evaluate` makes
+ATTENTION = "attention.parquet"  # beside the scores
 SCHEMA = pa.schema(
     [
         pa.field("image_id", pa.string(), nullable=False),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.captioner.looks import Looks
-from pipeline.evaluation.attention_file import MAPS, Looked, write_attention
+from pipeline.evaluation.attention_file import ATTENTION, Looked, write_attention
 from pipeline.files import write_json, write_json_lines
 from tests.quick import looks
 
@@ -27,6 +27,7 @@ class Evaluated:
         self.tiny, self.folder = tiny, folder
         self.rows = [self._row(number) for number in range(6)]
         self.metrics = dict(METRICS)
+        self.looked = {}  # of a decoder that attends to nothing
         self.curves = {
             "loss": [4.0, 3.0, 2.5],
             "val_loss": [4.1, 3.3, 3.2],
@@ -55,6 +56,7 @@ class Evaluated:
     def write(self):
         write_json_lines(self.folder / "evaluate" / "predictions.jsonl", self.rows)
         write_json(self.folder / "evaluate" / "metrics.json", self.metrics)
+        write_attention(self.folder / "evaluate" / ATTENTION, self.looked)
         curves = self.folder / "curves" / "plots" / "metrics"
         curves.mkdir(parents=True, exist_ok=True)
         for name, values in self.curves.items():
@@ -71,7 +73,7 @@ class Evaluated:
             words = tuple(row["caption"].split())
             maps = weights[: len(words)].reshape(len(words), 4, 3)
             looked[row["image_id"]] = Looked(words, Looks(maps, lost[: len(words)]))
-        write_attention(self.folder / "evaluate" / "attention" / MAPS, looked)
+        self.looked = looked
 
     def run(self, out, *more, **changes):
         inputs = self.tiny.raw, self.tiny.images, self.tiny.captions, self.folder / "curves"
@@ -314,14 +316,13 @@ def test_captions_are_texts_whatever_is_in_them(evaluated):
             "the scores that",
         ),
         (
-            lambda folder: (folder / "evaluate" / "attention" / MAPS).write_text("["),
+            lambda folder: (folder / "evaluate" / ATTENTION).write_text("["),
             "expected a Parquet table",
         ),
         (lambda folder: (folder / "sweep.csv").write_text("a\n1\n"), "beam_width"),
     ],
 )
 def test_wrong_inputs_are_one_line(evaluated, one_line, spoil, told):
-    evaluated.look()
     evaluated.write()
     spoil(evaluated.folder)
     out = evaluated.folder / "out"

@@ -26,8 +26,8 @@ SOME = {
 
 
 def test_what_is_written_is_read_again(tmp_path):
-    write_attention(tmp_path / "maps.parquet", SOME)
-    found = read_attention(tmp_path / "maps.parquet", SOME)
+    write_attention(tmp_path / "attention.parquet", SOME)
+    found = read_attention(tmp_path / "attention.parquet", SOME)
     assert found.keys() == SOME.keys()
     for image_id, one in found.items():
         assert tuple(one.words) == SOME[image_id].words
@@ -37,8 +37,8 @@ def test_what_is_written_is_read_again(tmp_path):
 
 
 def test_only_the_pictures_asked_for_are_read(tmp_path):
-    write_attention(tmp_path / "maps.parquet", SOME)
-    assert read_attention(tmp_path / "maps.parquet", ["b", "unknown"]).keys() == {"b"}
+    write_attention(tmp_path / "attention.parquet", SOME)
+    assert read_attention(tmp_path / "attention.parquet", ["b", "unknown"]).keys() == {"b"}
 
 
 def test_rows_are_sorted_and_weights_take_two_bytes(tmp_path):
@@ -52,7 +52,7 @@ def test_rows_are_sorted_and_weights_take_two_bytes(tmp_path):
 
 @pytest.mark.parametrize("spoilt", ["maps", "elsewhere"])
 def test_numbers_that_do_not_fit_are_one_line(tmp_path, spoilt):
-    path = tmp_path / "maps.parquet"
+    path = tmp_path / "attention.parquet"
     write_attention(path, SOME)
     table = read_table(path, SCHEMA)
     place = SCHEMA.names.index(spoilt)
@@ -63,6 +63,11 @@ def test_numbers_that_do_not_fit_are_one_line(tmp_path, spoilt):
     assert "\n" not in str(caught.value)
 
 
+def test_of_a_decoder_that_attends_to_nothing_there_are_no_rows(tmp_path):
+    write_attention(tmp_path / "attention.parquet", {})
+    assert read_attention(tmp_path / "attention.parquet", SOME) == {}
+
+
 def test_no_file_is_one_line(tmp_path):
     with pytest.raises(InputError, match="no such file"):
-        read_attention(tmp_path / "maps.parquet", SOME)
+        read_attention(tmp_path / "attention.parquet", SOME)
