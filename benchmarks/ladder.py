@@ -242,7 +242,18 @@ def _short(*settings: Settings) -> str:
 
 
 def _seeds_name(row: Row, seeds: Sequence[int]) -> str:
-    return "ensemble" if row.ensemble else f"seed_{seeds[0]}"
+    """Name the folder of captions: of other seeds together, it is another one."""
+    return f"ensemble_{'_'.join(map(str, seeds))}" if row.ensemble else f"seed_{seeds[0]}"
+
+
+def captions_of(folder: Path, row: Row) -> dict[Path, int]:
+    """Find a row's captions, and of how many seeds each are; of its ensembles the largest alone."""
+    if not row.ensemble:
+        return dict.fromkeys(sorted((folder / row.name).glob("seed_*/captions.json")), 1)
+    found = sorted((folder / row.name).glob("ensemble_*/captions.json"))
+    sizes = {path: path.parent.name.count("_") for path in found}
+    largest = max(found, key=lambda path: sizes[path], default=None)
+    return {} if largest is None else {largest: sizes[largest]}
 
 
 @app.command()
@@ -326,14 +337,15 @@ def score(
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"rows": {}}
     results["scored_on"] = machine()
     for name, row in read_rows(ladder).items():
-        found = sorted((folder / name).glob("*/captions.json"))
+        found = captions_of(folder, row)
         if not found:
             continue
         every = {path.parent.name: _scored(path, references) for path in found}
         for run, figures in every.items():
             figures["training"] = _told_of_training(folder / row.of / run / "train")
         search = chosen_search(folder / row.searched / "sweep")
-        results["rows"][name] = {"search": search, "every": every, **_over(list(every.values()))}
+        told = {"search": search, "seeds": sum(found.values()), "every": every}
+        results["rows"][name] = {**told, **_over(list(every.values()))}
         write_json(RESULTS, results)
     typer.echo(table(results["rows"]))
 
@@ -398,7 +410,7 @@ def table(rows: Mapping[str, Any]) -> str:
             cells.append(told if spread is None else f"{told} ± {spread:.3f}")
         took = mean["training"].get("minutes")
         minutes = "" if took is None else f"{took:.1f}"
-        lines.append(f"| `{name}` | {len(row['every'])} | {minutes} | {' | '.join(cells)} |")
+        lines.append(f"| `{name}` | {row['seeds']} | {minutes} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

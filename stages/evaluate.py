@@ -15,6 +15,7 @@ import typer
 
 from pipeline.captioner.captioner import SearchSettings
 from pipeline.datasets.scenes.facts import is_true
+from pipeline.evaluation.attention_file import ATTENTION, write_attention
 from pipeline.evaluation.by_length import by_length
 from pipeline.evaluation.coco_results import coco_results
 from pipeline.evaluation.corpus import CorpusFigures, describe
@@ -56,7 +57,11 @@ def evaluate(
     out: Annotated[Path, typer.Argument(help="Folder for scores and captions.")],
     params: Annotated[Path, typer.Option(help="Settings.")] = Path("params.yaml"),
 ) -> None:
-    """Caption the split's pictures; write metrics.json, predictions.jsonl, by_length.csv, coco/."""
+    """Caption the split's pictures, and score the captions.
+
+    Writes metrics.json, predictions.jsonl, by_length.csv, coco/, and attention.parquet, which has
+    rows where the decoder attends.
+    """
     settings = load(EvaluateSettings, "evaluate", params)
     images = read_table(ingested / "images.parquet", IMAGES)
     texts = read_table(ingested / "captions.parquet", CAPTIONS)
@@ -84,6 +89,8 @@ def evaluate(
     write_json(out / "metrics.json", metrics)
     write_json_lines(out / "predictions.jsonl", _predictions(split, found, scores, true))
     write_text(out / "by_length.csv", _lengths(scores, found))
+    looked = searcher.look(found, chosen) if chosen.attends else {}
+    write_attention(out / ATTENTION, looked)
     (out / "coco").mkdir(parents=True, exist_ok=True)  # DVC wants its outputs, also an empty one
     for name in _with_pictures(settings.coco_splits, images):
         own = name == split.name

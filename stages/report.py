@@ -6,11 +6,13 @@ from typing import Annotated
 
 import typer
 
+from pipeline.evaluation.attention_file import ATTENTION, read_attention
 from pipeline.evaluation.metrics_file import read_metrics
 from pipeline.evaluation.predictions import read_predictions
 from pipeline.files import write_text
 from pipeline.params import load
 from pipeline.reporting.pictures import read_at_hand
+from pipeline.reporting.report.attention import looked_ids
 from pipeline.reporting.report.findings import gather, shown_ids
 from pipeline.reporting.report.inputs import read_curves, read_sweep
 from pipeline.reporting.report.settings import ReportSettings
@@ -45,7 +47,8 @@ def report(
         settings,
     )
     pictures = read_at_hand(shown_ids(found), images, raw, settings.picture_side)
-    write_text(out / "index.html", draw_page(found, pictures, settings))
+    looked = read_attention(evaluated / ATTENTION, looked_ids(found))
+    write_text(out / "index.html", draw_page(found, pictures, looked, settings))
     log.info("report: %d captions, %d pictures shown", len(found.predictions), len(pictures))
     log.info("report: open %s", out / "index.html")
 

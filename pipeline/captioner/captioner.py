@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,6 +12,7 @@ from pipeline.backend import jit
 from pipeline.captioner.batches import PictureFeatures, pad
 from pipeline.captioner.consensus import Consensus
 from pipeline.captioner.decoders.base import Decoder, State, Tensor
+from pipeline.captioner.looks import Looks
 from pipeline.captioner.search.base import EMPTY
 from pipeline.captioner.search.plan import Plan, plan, search
 from pipeline.captioner.search.sampling import uniforms_of
@@ -23,6 +24,7 @@ from pipeline.text.vocabulary import Vocabulary
 
 PICTURES_AT_ONCE = 256  # searched together; fills the cores
 CAPTIONS_AT_ONCE = 20 * PICTURES_AT_ONCE  # of wider searches fewer pictures; bounds the memory
+LOOKS_AT_ONCE = 32  # captions whose every word is compared with every place together
 
 
 @dataclass(frozen=True)
@@ -45,19 +47,6 @@ class Caption:
     def text(self) -> str:
         """The words, with spaces between."""
         return " ".join(self.words)
-
-
-class Looks(NamedTuple):
-    """Where a decoder looked for each word of a caption.
-
-    Attributes:
-        maps: float32 (words, h, w), weights of the grid's places.
-        elsewhere: float32 (words,), the sentinel's weight: how far the word came without the
-            picture; 0 for decoders without a sentinel. With its map it adds up to 1.
-    """
-
-    maps: np.ndarray
-    elsewhere: np.ndarray
 
 
 class Captioner:
@@ -200,16 +189,27 @@ class Captioner:
                 f"{self.decoder.settings.decoder}. Train one, such as train.decoder: adaptive"
             )
         self._check(features)
-        return [self._looks(features[row : row + 1], words) for row, words in enumerate(captions)]
+        found: list[Looks] = []
+        for first in range(0, len(captions), LOOKS_AT_ONCE):
+            some = slice(first, first + LOOKS_AT_ONCE)
+            found += self._looks(features[some], captions[some])
+        return found
 
-    def _looks(self, features: np.ndarray, words: Sequence[str]) -> Looks:
-        """Tell it for one caption of one picture, (1, h, w, f)."""
+    def _looks(self, features: np.ndarray, captions: Sequence[Sequence[str]]) -> list[Looks]:
+        """Tell it for one caption of each of some pictures, (b, h, w, f)."""
         _, height, width, _ = features.shape
-        tokens = pad([self.vocabulary.encode(words)])[:, :-1]  # the end mark is read by no step
+        places = height * width
+        tokens = pad([self.vocabulary.encode(words) for words in captions])[:, :-1]
+        # What is read at an end mark, and after it, is of no word.
         _, weights = self.decoder.attend_all((np.asarray(features, "float32"), tokens))
-        found = np.asarray(keras.ops.convert_to_numpy(weights)[0, : len(words)], "float32")
-        maps = found[:, : height * width].reshape(len(words), height, width)
-        return Looks(maps, found[:, height * width :].sum(axis=1))
+        rows = np.asarray(keras.ops.convert_to_numpy(weights), "float32")  # (b, t, places + 0 or 1)
+        return [
+            Looks(
+                row[: len(words), :places].reshape(len(words), height, width),
+                row[: len(words), places:].sum(axis=1),
+            )
+            for row, words in zip(rows, captions, strict=True)
+        ]
 
     def _check(self, features: PictureFeatures) -> None:
         expected, received = self.decoder.feature_shape, tuple(features.shape[1:])

@@ -10,7 +10,8 @@ import numpy as np
 
 from pipeline.captioner import bundle
 from pipeline.captioner.bundle_zip import opened
-from pipeline.captioner.captioner import Caption, Captioner, Looks, SearchSettings
+from pipeline.captioner.captioner import Caption, Captioner, SearchSettings
+from pipeline.captioner.looks import Looks
 from pipeline.images.decode import PictureError
 from pipeline.images.encoder import Encoder
 from pipeline.images.encoding import encode_padded

@@ -13,6 +13,7 @@ import pyarrow as pa
 from pipeline.captioner import bundle
 from pipeline.captioner.captioner import PICTURES_AT_ONCE, Caption, Captioner, SearchSettings
 from pipeline.errors import InputError
+from pipeline.evaluation.attention_file import Looked
 from pipeline.images.shards import ShardReader, open_shards
 
 # Features in memory at once, or a little more: whole batches of a search of up to 20 captions a
@@ -99,6 +100,23 @@ class Searcher:
         for _, values in self._blocks(ids):
             found.extend((captioner or self.captioner).caption(values, settings))
         return dict(zip(ids, found, strict=True))
+
+    def look(self, found: Mapping[str, Candidates], captioner: Captioner) -> dict[str, Looked]:
+        """Tell where a captioner looked for each word of the best captions.
+
+        Args:
+            found: captions of pictures, as `caption` gives them.
+            captioner: one of the members, or all together.
+
+        Raises:
+            InputError: it attends to no grid.
+        """
+        looked: dict[str, Looked] = {}
+        for ids, values in self._blocks(list(found)):
+            words = [found[image_id][0].words for image_id in ids]
+            looks = captioner.looks(values, words)
+            looked |= zip(ids, map(Looked, words, looks), strict=True)
+        return looked
 
     def by_consensus(
         self, found: Mapping[str, Candidates], weights: Sequence[float]

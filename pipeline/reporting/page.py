@@ -266,7 +266,9 @@ class Section:
     parts: Sequence[str]
 
 
-def page(title: str, lead: Sequence[str], sections: Sequence[Section], foot: Html) -> str:
+def page(
+    title: str, lead: Sequence[str], sections: Sequence[Section], foot: Html, rules: str = ""
+) -> str:
     """Make the page.
 
     Args:
@@ -274,6 +276,7 @@ def page(title: str, lead: Sequence[str], sections: Sequence[Section], foot: Htm
         lead: what comes before the sections.
         sections: each with its heading.
         foot: the last words.
+        rules: of style, for what this page alone has.
     """
     links = [
         element("li", element("a", section.title, href=f"#{section.name}")) for section in sections
@@ -305,7 +308,9 @@ def page(title: str, lead: Sequence[str], sections: Sequence[Section], foot: Htm
         '<meta http-equiv="Content-Security-Policy" '
         "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\n"
         '<link rel="icon" href="data:,">\n'
-        f"<style>\n{_style()}</style>\n</head>\n<body>\n" + "\n".join(body) + "\n</body>\n</html>\n"
+        f"<style>\n{_style()}{rules}</style>\n</head>\n<body>\n"
+        + "\n".join(body)
+        + "\n</body>\n</html>\n"
     )
 
 

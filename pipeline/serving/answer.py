@@ -5,9 +5,9 @@ import io
 
 from PIL import Image
 
+from pipeline.reporting.attention_maps import WordMap, draw, told
 from pipeline.reporting.labels import said
 from pipeline.reporting.page import Html, element, markup, theirs
-from pipeline.serving.attention_maps import WordMap, draw
 from pipeline.serving.bounds import RequestError
 from pipeline.serving.describe import Description, Guess
 from pipeline.serving.model_card import ModelCard
@@ -139,15 +139,6 @@ def _word(one: WordMap, pressed: bool) -> Html:
         data_told=told(one),
         aria_pressed=str(pressed).lower(),
     )
-
-
-def told(one: WordMap) -> str:
-    """Say in words where the decoder looked."""
-    where = f"most at the {one.place}" if one.place else "at no place more than at others"
-    place = f"“{one.word}”: it looked {where}"
-    if one.share > 0.995:
-        return f"{place}."
-    return f"{place}; {1 - one.share:.0%} of the word came from the sentence and not the picture."
 
 
 def card(model: ModelCard) -> Html:

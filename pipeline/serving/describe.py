@@ -24,7 +24,8 @@ from typing import Literal, NamedTuple, TypeVar
 import numpy as np
 from PIL import Image
 
-from pipeline.captioner.captioner import Caption, Looks
+from pipeline.captioner.captioner import Caption
+from pipeline.captioner.looks import Looks
 from pipeline.captioner.pictures import PictureCaptioner
 from pipeline.captioner.search.settings import SearchSettings
 from pipeline.images.decode import PictureError, read_small, read_square

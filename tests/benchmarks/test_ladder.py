@@ -1,9 +1,12 @@
 """The ladder's rows are what its file says, and are trained in an order that shares work."""
 
+import json
+from pathlib import Path
+
 import pytest
 import yaml
 
-from benchmarks.ladder import ROOT, Work, read_rows, seeded, table
+from benchmarks.ladder import RESULTS, ROOT, Work, captions_of, read_rows, seeded, table
 from pipeline.files import write_json
 
 LADDER = {
@@ -111,13 +114,60 @@ def test_all_seeds_and_their_ensemble_are_searched_as_the_first_seed_chose(
     assert ran == ["stages.sweep", *["benchmarks.ladder"] * 3]
     work.caption(rows["agreed_together"], [1, 2])
     assert ran[4:] == ["stages.sweep", "benchmarks.ladder"], "which is another search"
-    for folder in ("scst/seed_1", "scst/seed_2", "together/ensemble"):
+    for folder in ("scst/seed_1", "scst/seed_2", "together/ensemble_1_2"):
         search = yaml.safe_load((tmp_path / folder / "params.yaml").read_text())["evaluate"]
         assert search["beam_width"] == 10
         assert search["length_penalty"] == 0.9
         assert search["guide"] == 4.0
         assert search["consensus"] == 2.0
         assert search["max_words"] == 20
+
+
+def test_an_ensemble_of_more_seeds_is_searched_anew(rows_of, tmp_path, monkeypatch):
+    row, work, ran = rows_of(LADDER)["together"], Work(tmp_path, tmp_path, tmp_path), []
+
+    def run(out, command):
+        if command[0] == "stages.sweep":
+            write_json(out / "best.json", {"beam_width": 10, "length_penalty": 0.9})
+            return
+        ran.append([Path(one).parts[-3] for one in command if "seed_" in str(one)])
+        write_json(command[-1], {})
+
+    monkeypatch.setattr(work, "_run", run)
+    assert captions_of(tmp_path, row) == {}
+    for seeds in ([1], [1, 2, 3], [1, 2, 3], [1]):
+        work.caption(row, seeds)
+    assert ran == [["seed_1"], ["seed_1", "seed_2", "seed_3"]], "each once"
+    largest = tmp_path / "together" / "ensemble_1_2_3" / "captions.json"
+    assert captions_of(tmp_path, row) == {largest: 3}, "others are not averaged with it"
+
+
+def test_of_seeds_alone_each_has_its_captions(rows_of, tmp_path):
+    row = rows_of(LADDER)["wide"]
+    paths = [tmp_path / "wide" / f"seed_{seed}" / "captions.json" for seed in (1, 2)]
+    for path in paths:
+        write_json(path, {})
+    assert captions_of(tmp_path, row) == dict.fromkeys(paths, 1)
+
+
+def test_a_row_of_another_kernel_goes_on_with_the_same_training(tmp_path):
+    rows, work = read_rows(), Work(tmp_path, tmp_path, tmp_path)
+    linear = rows["inject_consensus_linear"]
+    assert linear.settings["train"]["consensus"]["kernel"] == "linear"
+    assert linear.settings["sweep"] == rows["inject_consensus"].settings["sweep"]
+    chains = work.chains([linear, rows["inject_better"]], [1])
+    assert [[row.name for row, _ in chain] for chain in chains] == [
+        ["inject_consensus_linear", "inject_better"]
+    ]
+    together = rows["inject_consensus_linear_ensemble"]
+    assert (together.of, together.searched) == (linear.name, linear.name)
+
+
+def test_the_committed_figures_tell_of_how_many_seeds_they_are():
+    rows = json.loads(RESULTS.read_text())["rows"]
+    assert "| `inject_consensus_ensemble` | 3 |" in table(rows)
+    assert "| `inject_consensus` | 3 |" in table(rows)
+    assert "| `adaptive` | 1 |" in table(rows)
 
 
 def test_one_seed_at_a_time(rows_of):
@@ -133,14 +183,20 @@ def test_the_table_has_means_and_deviations():
     search = {"beam_width": 10, "length_penalty": 1.0}
     row = {
         "search": {**search, "consensus": 5.0},
+        "seeds": 2,
         "every": {"seed_1": {}, "seed_2": {}},
         "mean": {**scores(0.5), "training": {"minutes": 12.5}},
         "deviation": scores(0.01),
     }
-    alone = {"search": search, "every": {"seed_1": {}}, "mean": {**scores(0.4), "training": {}}}
+    alone = {
+        "search": search,
+        "seeds": 3,  # together
+        "every": {"ensemble_1_2_3": {}},
+        "mean": {**scores(0.4), "training": {}},
+    }
     *_, first, second = table({"inject": row, "wide": alone}).splitlines()
     assert (
         first
         == "| `inject` | 2 | 12.5 | 10, 1, 0, 5 | 0.500 | 0.500 ± 0.010 |  |  | 0.500 ± 0.010 |"
     )
-    assert second == "| `wide` | 1 |  | 10, 1, 0, 0 | 0.400 | 0.400 |  |  | 0.400 |"
+    assert second == "| `wide` | 3 |  | 10, 1, 0, 0 | 0.400 | 0.400 |  |  | 0.400 |"

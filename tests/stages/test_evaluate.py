@@ -11,22 +11,25 @@ import pytest
 
 from pipeline.captioner import bundle as bundles
 from pipeline.captioner.captioner import Captioner
+from pipeline.captioner.decoders.base import DecoderSettings
+from pipeline.captioner.decoders.find import build
+from pipeline.evaluation.attention_file import ATTENTION, SCHEMA, read_attention
 from pipeline.evaluation.java import MetricUnavailable
 from pipeline.evaluation.per_picture import METRICS, NO_SPICE
 from pipeline.evaluation.tokenise import AGAIN, PTB
-from pipeline.images.shards import open_shards
+from pipeline.images.shards import open_shards, read_manifest
 from pipeline.tables import CAPTIONS, CLEAN_CAPTIONS, FACTS, IMAGES, read_table, write_rows
 from stages.evaluate import _has_failed
 
 OWN = set(METRICS) - {"spice"}  # its models are not here
 
 
-def run(tiny, out, ingested=None, captions=None, bundle=None, **changes):
+def run(tiny, out, ingested=None, captions=None, bundle=None, features=None, **changes):
     data = tiny.data
     inputs = (
         ingested or data / "ingest",
         captions or tiny.captions,
-        data / "features",
+        features or data / "features",
         bundle or data / "train" / "bundle",
     )
     settings = {"coco_splits": ["val", "test"], "spice": None, **changes}
@@ -129,6 +132,56 @@ def test_of_several_seeds_all_are_scored_alone_and_together(
         other = 2 * seeds["mean"][name] - scores["first"][name]
         apart = abs(other - scores["first"][name]) / 2**0.5
         assert seeds["deviation"][name] == pytest.approx(apart, abs=1e-5)
+
+
+@pytest.fixture
+def attending(trained, tmp_path):
+    """Features of grids, and a bundle of two decoders that attend to them, of random weights."""
+    features, out = tmp_path / "grids", tmp_path / "attending"
+    given = trained.raw, trained.images, trained.data / "encoder", features
+    result = trained.run("features", *given, pooling="grid")
+    assert result.code == 0, result.err
+    fingerprint = read_manifest(features).encoder
+    reader = open_shards(features, fingerprint)
+    shape = tuple(reader.rows(np.array([0])).shape[1:])
+    words = trained.data / "train" / "bundle" / "vocabulary.json"
+    settings = DecoderSettings.plain(decoder="adaptive", units=8, embedding=6, dropout=0.0)
+    size = len(bundles.load_captioner(words.parent).vocabulary)
+    decoders = [build(settings, size, shape) for _ in range(2)]
+    for seed, decoder in enumerate(decoders):
+        rng = np.random.default_rng(seed)
+        decoder.set_weights([rng.normal(0, 0.5, one.shape) for one in decoder.get_weights()])
+    encoder = words.parent / "encoder"
+    bundles.save(out, decoders, words, encoder, shape, fingerprint)
+    return {"bundle": out, "features": features}
+
+
+@pytest.mark.usefixtures("no_meteor")
+def test_of_a_decoder_that_attends_it_is_kept_where_it_looked_for_each_word(
+    trained, attending, tmp_path
+):
+    out = tmp_path / "out"
+    result = run(trained, out, **attending, min_words=1, coco_splits=[])
+    assert result.code == 0, result.err
+    captions = {row["image_id"]: row["caption"] for row in read_lines(out)}
+    found = read_attention(out / ATTENTION, captions)
+    assert found.keys() == captions.keys()
+    for image_id, (words, looks) in found.items():
+        assert " ".join(words) == captions[image_id] != ""
+        total = looks.maps.sum(axis=(1, 2)) + looks.elsewhere
+        np.testing.assert_allclose(total, 1, atol=2e-3)
+        assert (looks.elsewhere > 0).all()
+    # They are of the pictures themselves, in whichever order these are read.
+    reader = open_shards(attending["features"], read_manifest(attending["features"]).encoder)
+    grid = reader.rows(np.array([reader.row_of()["test-03"]]))
+    words = captions["test-03"].split()
+    [expected] = bundles.together(bundles.load_members(attending["bundle"])).looks(grid, [words])
+    np.testing.assert_allclose(found["test-03"].looks.maps, expected.maps, atol=1e-3)
+
+
+def test_of_a_decoder_that_attends_to_nothing_nothing_is_kept(evaluated):
+    table = read_table(evaluated / ATTENTION, SCHEMA)  # there, as dvc.yaml lists it
+    assert table.num_rows == 0
 
 
 def test_scores_of_a_picture_are_those_that_mean_something_of_one(evaluated):

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
+from pipeline.evaluation.attention_file import ATTENTION, write_attention
 from pipeline.files import write_json, write_json_lines
 from pipeline.tables import DROPPED, write_rows
 from tests.disk import BLOCK
@@ -122,6 +123,7 @@ def write_predictions(tiny) -> None:
     metrics = {"cider_d": 0.7, "cider_d_low": 0.6, "cider_d_high": 0.8, "pictures": 6}
     more = {"distinct_share": 0.5, "words_used": 3, "missing": {}, "tokenisation": "ptb"}
     write_json(tiny.data / "evaluate" / "metrics.json", {**metrics, **more})
+    write_attention(tiny.data / "evaluate" / ATTENTION, {})
 
 
 def check(one_line, content, result, out: Path, whole: dict[str, bytes], told: str) -> None:

@@ -3,8 +3,11 @@
 import re
 import shutil
 
+import numpy as np
 import pytest
 
+from pipeline.captioner.looks import Looks
+from pipeline.evaluation.attention_file import ATTENTION, Looked, write_attention
 from pipeline.files import write_json, write_json_lines
 from tests.quick import looks
 
@@ -24,6 +27,7 @@ class Evaluated:
         self.tiny, self.folder = tiny, folder
         self.rows = [self._row(number) for number in range(6)]
         self.metrics = dict(METRICS)
+        self.looked = {}  # of a decoder that attends to nothing
         self.curves = {
             "loss": [4.0, 3.0, 2.5],
             "val_loss": [4.1, 3.3, 3.2],
@@ -52,12 +56,24 @@ class Evaluated:
     def write(self):
         write_json_lines(self.folder / "evaluate" / "predictions.jsonl", self.rows)
         write_json(self.folder / "evaluate" / "metrics.json", self.metrics)
+        write_attention(self.folder / "evaluate" / ATTENTION, self.looked)
         curves = self.folder / "curves" / "plots" / "metrics"
         curves.mkdir(parents=True, exist_ok=True)
         for name, values in self.curves.items():
             lines = [f"step\t{name}", *(f"{step}\t{value}" for step, value in enumerate(values))]
             (curves / f"{name}.tsv").write_text("\n".join(lines) + "\n")
         (self.folder / "sweep.csv").write_text(self.sweep)
+
+    def look(self, sentinel=True):
+        """Where a decoder that attends would have looked, with what weight of a sentinel."""
+        rows = np.random.default_rng(1).dirichlet(np.ones(13), (len(self.rows), 9))
+        elsewhere = rows[..., 12] if sentinel else np.zeros_like(rows[..., 12])
+        looked = {}
+        for row, weights, lost in zip(self.rows, rows[..., :12], elsewhere, strict=True):
+            words = tuple(row["caption"].split())
+            maps = weights[: len(words)].reshape(len(words), 4, 3)
+            looked[row["image_id"]] = Looked(words, Looks(maps, lost[: len(words)]))
+        self.looked = looked
 
     def run(self, out, *more, **changes):
         inputs = self.tiny.raw, self.tiny.images, self.tiny.captions, self.folder / "curves"
@@ -210,6 +226,7 @@ def test_the_same_bytes_each_time_and_no_path(evaluated, cleaned):
 
 @pytest.mark.parametrize(("width", "scheme"), looks(narrow=390))
 def test_the_page_in_a_browser(evaluated, browser, width, scheme):
+    evaluated.look()
     evaluated.page(*evaluated.swept())
     view = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
     asked, said = [], []
@@ -234,10 +251,55 @@ def test_the_page_in_a_browser(evaluated, browser, width, scheme):
     view.close()
 
 
+def figures_of_looks(page):
+    """The figures of where the decoder looked: of each the pictures' alt texts, and all of it."""
+    figures = re.findall(r"<figure>(?:(?!</figure>).)*?<ol class=\"maps\">.*?</figure>", page)
+    return [(re.findall(r'<img [^>]*alt="([^"]*)"', one), one) for one in figures]
+
+
+def test_of_a_decoder_that_attends_the_page_has_a_map_of_each_word(evaluated):
+    evaluated.look()
+    page = evaluated.page()
+    figures = figures_of_looks(page)
+    assert 2 <= len(figures) <= 8, "of each list the first two, and no picture twice"
+    captions = {row["caption"] for row in evaluated.rows}
+    for (whole, *alts), figure in figures:
+        assert whole in captions
+        words = whole.split()
+        assert len(alts) == len(words)
+        for word, alt in zip(words, alts, strict=True):
+            assert alt.startswith(f"“{word}”: it looked most at the ")
+            assert f"<bdi>{word}</bdi>" in figure
+            share = re.search(r"(\d+%) of the word came from the sentence", alt)
+            assert share is None or f"{share[1]} not looking" in figure
+        assert figure.count(" not looking</span>") == len(words)
+    assert "Not looking: the sentinel" in page
+    assert '<a href="#attention">' in page
+
+
+def test_without_a_sentinel_nothing_is_said_of_one(evaluated):
+    evaluated.look(sentinel=False)
+    page = evaluated.page()
+    assert figures_of_looks(page)
+    assert "ot looking" not in page
+
+
+def test_without_maps_or_pictures_the_page_is_as_if_there_were_no_attention(evaluated):
+    plain = evaluated.page()
+    assert "attention" not in plain
+    assert "maps" not in plain
+    for row in evaluated.rows:
+        row["caption"] = ""
+    nothing_said = evaluated.page()
+    evaluated.look()
+    assert evaluated.page() == nothing_said, "a caption without words has no map"
+
+
 def test_captions_are_texts_whatever_is_in_them(evaluated):
     for row in evaluated.rows:
         row.update(caption=EVIL, references=[EVIL, EVIL])
         row["candidates"] = [{"caption": EVIL, "log_prob": -1.0}] * 2
+    evaluated.look()
     assert "<script" not in evaluated.page()
 
 
@@ -252,6 +314,10 @@ def test_captions_are_texts_whatever_is_in_them(evaluated):
         (
             lambda folder: (folder / "evaluate" / "metrics.json").write_text("[]"),
             "the scores that",
+        ),
+        (
+            lambda folder: (folder / "evaluate" / ATTENTION).write_text("["),
+            "expected a Parquet table",
         ),
         (lambda folder: (folder / "sweep.csv").write_text("a\n1\n"), "beam_width"),
     ],

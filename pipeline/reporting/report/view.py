@@ -6,6 +6,7 @@ from typing import Any
 
 from PIL import Image
 
+from pipeline.evaluation.attention_file import Looked
 from pipeline.evaluation.metrics_file import PTB, other_tokens
 from pipeline.evaluation.predictions import Candidate, Prediction
 from pipeline.reporting.figures import Mark
@@ -34,6 +35,7 @@ from pipeline.reporting.page import (
     unfolding,
 )
 from pipeline.reporting.report import charts
+from pipeline.reporting.report.attention import RULES, attention
 from pipeline.reporting.report.findings import Findings
 from pipeline.reporting.report.inputs import CONSENSUS, GUIDE, Curve, Trial
 from pipeline.reporting.report.published import FLICKR8K
@@ -75,19 +77,26 @@ LOSSES = {"loss": "training", "val_loss": "validation"}
 
 
 def draw_page(
-    found: Findings, pictures: Mapping[str, Image.Image], settings: ReportSettings
+    found: Findings,
+    pictures: Mapping[str, Image.Image],
+    looked: Mapping[str, Looked],
+    settings: ReportSettings,
 ) -> str:
     """Draw the page.
 
     Args:
         found: what to tell.
         pictures: by image id, those of `findings.shown_ids`.
+        looked: by image id, where the decoder looked, of `attention.looked_ids`; of a decoder that
+            attends to nothing none.
         settings: those that the findings were gathered with.
     """
     draw = _Cards(found, pictures)
+    maps = attention(found, pictures, looked, {name: title for name, (title, _) in LISTS.items()})
     sections = [
         Section("scores", "Scores", _scores(found)),
         Section("gallery", "Gallery", _gallery(found, draw)),
+        *([Section("attention", "Where it looked, word by word", maps)] if maps else []),
         Section("words", "Words said without ground, and left out", _words(found, draw, settings)),
         Section("learning", "Learning curves", _learning(found.curves)),
         *([Section("decoding", "Decoding settings", _sweep(found))] if found.sweep else []),
@@ -100,7 +109,8 @@ def draw_page(
             *("section ", code("report"), " of ", code("params.yaml"), "."),
         ]
     )
-    return page("What the captioner has reached", [tiles(_glance(found))], sections, foot)
+    rules = RULES if maps else ""
+    return page("What the captioner has reached", [tiles(_glance(found))], sections, foot, rules)
 
 
 def _glance(found: Findings) -> list[tuple[str, str]]:

@@ -201,6 +201,17 @@ def test_looks_are_maps_of_the_grid_for_each_word(attentive, grids):
     np.testing.assert_allclose(again.maps[:2], looks[0].maps[:2], atol=1e-5)
 
 
+def test_looks_are_the_same_however_many_captions_are_looked_at_together(
+    attentive, grids, monkeypatch
+):
+    captions = [("a", "red", "dog"), ("cats",), (), ("a", "bird", "sings", "in"), ("a",)]
+    together = attentive.looks(grids, captions)
+    monkeypatch.setattr("pipeline.captioner.captioner.LOOKS_AT_ONCE", 2)
+    for one, other in zip(attentive.looks(grids, captions), together, strict=True):
+        np.testing.assert_allclose(one.maps, other.maps, atol=1e-5)
+        np.testing.assert_allclose(one.elsewhere, other.elsewhere, atol=1e-5)
+
+
 def changed(**changes) -> SearchSettings:
     return SearchSettings.model_validate({**BEAM.model_dump(), **changes})
 

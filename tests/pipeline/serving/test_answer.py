@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.captioner.captioner import Looks
+from pipeline.captioner.looks import Looks
 from pipeline.serving.answer import answer, card, percent, refusal
 from pipeline.serving.bounds import RequestError
 from pipeline.serving.describe import Description, Guess

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from pipeline.captioner.captioner import Looks
+from pipeline.captioner.looks import Looks
 
 DARKEST = 0.18  # of the picture's light that is left where the decoder did not look
 ROWS = ("top", "middle", "bottom")
 COLUMNS = ("left", "centre", "right")
+ALL = 0.995  # share of the attention from which all of it was on the picture
 EVEN = 1e-4  # relative difference up to which two parts of a map count as equal
 
 
@@ -54,6 +55,15 @@ def draw(picture: Image.Image, words: Sequence[str], looks: Looks) -> list[WordM
         )
         for word, weights, elsewhere in zip(words, looks.maps, looks.elsewhere, strict=True)
     ]
+
+
+def told(one: WordMap) -> str:
+    """Say in words where the decoder looked."""
+    where = f"most at the {one.place}" if one.place else "at no place more than at others"
+    place = f"“{one.word}”: it looked {where}"
+    if one.share > ALL:
+        return f"{place}."
+    return f"{place}; {1 - one.share:.0%} of the word came from the sentence and not the picture."
 
 
 def overlay(picture: Image.Image, weights: np.ndarray) -> Image.Image:

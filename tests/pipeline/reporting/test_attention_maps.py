@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.captioner.captioner import Looks
-from pipeline.serving.attention_maps import COLUMNS, DARKEST, ROWS, draw, overlay, place_of
+from pipeline.captioner.looks import Looks
+from pipeline.reporting.attention_maps import COLUMNS, DARKEST, ROWS, draw, overlay, place_of
 
 WHITE = Image.new("RGB", (90, 60), "white")
 
