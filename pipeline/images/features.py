@@ -24,12 +24,12 @@ from pydantic import Field
 
 from pipeline.errors import InputError
 from pipeline.files import remove_unfinished
-from pipeline.images.cache import DIGEST, DamagedError, FeatureCache
+from pipeline.images.cache import DIGEST, GIB, DamagedError, FeatureCache
 from pipeline.images.cluster import Encoded, RaySettings
 from pipeline.images.encoding import Encode, encode_padded
 from pipeline.images.listing import Pictures
 from pipeline.images.reading import Batch, Busy, Picture, read_batches
-from pipeline.images.room import check_room, full_disk_told
+from pipeline.images.room import check_room, copied_to, full_disk_told, lacking
 from pipeline.images.shards import Format, Manifest, Precision, Row, write_shards
 from pipeline.images.spec import Arithmetic, Pooling
 from pipeline.params import Settings
@@ -37,7 +37,6 @@ from pipeline.progress import Progress
 
 log = logging.getLogger(__name__)
 
-GIB = 1 << 30
 ATTEMPTS = 3  # to write shards from a cache in which damaged files are found
 IDLE = 0.15  # share of the time that the encoder may wait for pictures before it is told
 
@@ -154,10 +153,8 @@ def extract(
     digests = digests_of(pictures)
     missing = len(cache.missing(digests))
     each = 4 * math.prod(source.shape)
-    if settings.cache_gib is not None:
-        cache.make_room(int(settings.cache_gib * GIB), missing * each, digests)
     shards = len(pictures) * each // (2 if _halved(settings) else 1)
-    check_room({cache.folder: missing * each, out: shards})
+    _make_room(cache, missing * each, out, shards, digests, settings)
     work = Work()
     for _ in range(ATTEMPTS):
         work = compute(pictures, raw, source, cache, settings.batch_size, settings.workers, work)
@@ -166,7 +163,7 @@ def extract(
         except DamagedError:
             continue  # it was told and removed; its pictures are encoded again
         if settings.cache_gib is not None:
-            cache.make_room(int(settings.cache_gib * GIB), 0, digests[:0])
+            cache.remove(cache.leaving(int(settings.cache_gib * GIB), 0, digests[:0]))
         return manifest, work
     raise InputError(
         f"{cache.folder}: damaged files were found {ATTEMPTS} times, and removed. See to the disk,"
@@ -351,6 +348,32 @@ def _each_once(pictures: Pictures, wanted: np.ndarray) -> Iterator[Picture]:
             taken[at] = True
             left -= 1
             yield picture
+
+
+def _make_room(
+    cache: FeatureCache,
+    needed: int,
+    out: Path,
+    shards: int,
+    digests: np.ndarray,
+    settings: FeaturesSettings,
+) -> None:
+    """Remove from the cache what has to go, once it is known that the run then has room.
+
+    `cache` is given `needed` bytes; `out`, and after the stage DVC's cache, are given `shards`.
+    Features of `digests` stay.
+    """
+    wanted = {cache.folder: needed, out: shards}
+    copies = copied_to(out)
+    if copies is not None:
+        wanted[copies] = shards
+    if settings.cache_gib is None:
+        check_room(wanted, copies=copies)
+        return
+    bound = int(settings.cache_gib * GIB)
+    leaving = cache.leaving(bound, needed, digests, lacking(wanted, cache.folder))
+    check_room(wanted, {cache.folder: leaving.freed}, copies)
+    cache.remove(leaving)
 
 
 def _write(
