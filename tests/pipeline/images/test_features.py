@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import InputError
+from pipeline.images import features
 from pipeline.images.cache import FeatureCache
 from pipeline.images.features import (
     FeaturesSettings,
@@ -459,6 +460,57 @@ def test_the_slowest_part_is_named(seconds, slowest, caplog):
     assert "of its 1 threads, reading and decoding" in caplog.text
     assert "of its 4, writing" in caplog.text
     assert "decoding limits" not in caplog.text
+
+
+def test_the_rate_is_of_the_batches_after_the_first_and_told_against_the_bare_encoder_s(caplog):
+    work = work_of(encoding=9.0)
+    work.steadily, work.steady = 90, 2.0
+    with caplog.at_level(logging.INFO):
+        work.tell()
+        assert caplog.text.rstrip().endswith("; 45 pictures/s")
+        work.bare = 50.0
+        work.tell()
+    assert caplog.text.rstrip().endswith("; 45 pictures/s, 90% of the encoder alone")
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_a_large_run_times_the_encoder_alone_and_a_small_one_does_not(
+    drawn, raw, tmp_path, monkeypatch, at_once
+):
+    monkeypatch.setattr("pipeline.images.features.BARE_FROM", 4 // at_once)
+    found = {}
+    for number in (15, 16):
+        encode, blank = Encode(takes=0.02), []
+
+        def watched(pixels, encode=encode, blank=blank):
+            if not pixels.any():
+                blank.append(len(encode.batches))
+            return encode(pixels)
+
+        begun = time.perf_counter()
+        given, folder = source(watched, at_once=at_once), tmp_path / str(number)
+        work = compute(drawn(number), raw, given, cache_in(folder), BATCH)
+        found[number] = work
+        assert work.encoded == len(encode.contents) == number
+        assert work.steadily == number - BATCH
+        assert len(blank) == (0 if number == 15 else 3 * at_once)
+        assert 0 not in blank, "the first batch may be what compiles"
+    assert found[15].bare is None
+    assert found[16].bare == pytest.approx(at_once * BATCH / 0.02, rel=0.5)
+    assert found[16].wall < time.perf_counter() - begun - 3 * 0.02
+    assert found[16].steady < found[16].wall
+
+
+def test_how_long_shards_took_is_measured(drawn, run_all, monkeypatch):
+    write = features.write_shards
+
+    def slow(*arguments, **settings):
+        time.sleep(0.05)
+        return write(*arguments, **settings)
+
+    monkeypatch.setattr(features, "write_shards", slow)
+    _, work = run_all(drawn(2))
+    assert 0.05 <= work.sharding < 5
 
 
 def test_a_starved_encoder_is_warned_of(caplog):
