@@ -2,12 +2,17 @@
 
 import errno
 import itertools
+import json
 import logging
 import os
+import re
 import shutil
+import subprocess
+import sys
 import threading
 import time
-from dataclasses import replace
+from dataclasses import astuple, replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,6 +22,7 @@ import pytest
 from pipeline.errors import InputError
 from pipeline.images import features
 from pipeline.images.cache import FeatureCache
+from pipeline.images.decode import read_square
 from pipeline.images.features import (
     FeaturesSettings,
     Source,
@@ -27,6 +33,7 @@ from pipeline.images.features import (
     rows,
 )
 from pipeline.images.reading import Busy
+from pipeline.images.shards import read_shards
 
 SIDE, BATCH, IDENTITY = 8, 4, "ab" * 32
 SETTINGS = {
@@ -283,6 +290,69 @@ def test_a_disk_that_fills_while_shards_are_written_is_one_line(
             run_all(pictures)
     _, work = run_all(pictures)
     assert work.encoded == 0
+
+
+# RLIMIT_FSIZE stands in for a full disk: the writers of Arrow and of TensorFlow meet it themselves.
+SMALL_DISK = """
+import json, resource, signal, sys
+from pathlib import Path
+import numpy as np
+from pipeline.errors import InputError
+from pipeline.images.decode import Span
+from pipeline.images.features import FeaturesSettings, Source, extract
+from pipeline.images.reading import Picture
+
+folder, settings, listed = Path(sys.argv[1]), json.loads(sys.argv[2]), json.loads(sys.argv[3])
+pictures = [Picture(name, path, Span(*span), *rest) for name, path, span, *rest in listed]
+
+def encode(pixels):
+    return np.tile(pixels.reshape(len(pixels), -1).astype("float32"), 16)
+
+source = Source(encode, 8, (16 * 8 * 8 * 3,), "ab" * 32)
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+try:
+    extract(
+        pictures, folder / "raw", source, folder / "cache", folder / "out",
+        FeaturesSettings(**settings),
+    )
+except InputError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(
+    "file_format",
+    ["parquet", pytest.param("tfrecord", marks=pytest.mark.slow)],  # loads TensorFlow
+)
+def test_a_disk_that_really_fills_while_shards_are_written_costs_no_features(
+    drawn, raw, tmp_path, file_format
+):
+    """A batch in the cache has 50 KB, and the shard 150 KB, of which 100 KB fit."""
+    pytest.importorskip("resource")
+    pictures = drawn(3 * BATCH)
+    changes = {"format": file_format, "rows_per_shard": 100}
+    listed = json.dumps([astuple(picture) for picture in pictures])
+    done = subprocess.run(
+        [sys.executable, "-c", SMALL_DISK, tmp_path, json.dumps({**SETTINGS, **changes}), listed],
+        capture_output=True, text=True, cwd=Path(__file__).parents[3], check=True,
+    )  # fmt: skip
+    assert re.search(
+        r"out: the disk is full \(File too large\): expected room for 144 KiB\. .*free\. What is"
+        r" written stays good: make room and run again",
+        done.stdout,
+    ), done.stdout + done.stderr
+    assert not (tmp_path / "out").exists()
+    assert not list(tmp_path.rglob(".*.partial.*"))
+    unused, width = Encode(), 16 * SIDE * SIDE * 3
+    given = source(unused, (width,))
+    manifest, work = extract(
+        pictures, raw, given, tmp_path / "cache", tmp_path / "out", settings(**changes)
+    )
+    assert (manifest.rows, work.encoded, unused.batches) == (len(pictures), 0, [])
+    values = read_shards(tmp_path / "out", IDENTITY).values
+    pixels = np.stack([read_square(raw / picture.path, SIDE, 10**6) for picture in pictures])
+    np.testing.assert_array_equal(values, np.tile(pixels.reshape(len(pictures), -1), 16))
 
 
 @pytest.mark.parametrize("when", ["before", "meanwhile"])
