@@ -48,10 +48,12 @@ def features(
     manifest, work = extract(pictures, raw, source, cache, out, settings)
     work.tell()
     log.info(
-        "features: %d pictures in %d shards, %d encoded now, the others known before",
+        "features: %d pictures in %d shards, %d encoded now, the others known before;"
+        " shards: %.1f s",
         manifest.rows,
         len(manifest.shards),
         work.encoded,
+        work.sharding,
     )
 
 

@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 DIGEST = "S32"  # a SHA-256 in an array; NumPy takes zero bytes at its end off when it is taken out
 GROUP_BYTES = 4 << 20  # of features that are read at once: a file of grids is not read whole
 OPEN_BYTES = 8 << 20  # of features kept in memory: pictures near each other share a file
+GIB = 1 << 30
+OVERHEAD = 1.01  # of a file, over its features
 MERGED_ROWS = 256  # of which batches one file is made; of grids, as many as GROUP_BYTES hold
 MERGE_AT = 4096  # new keys that are held apart before they are sorted in among the others
 
@@ -53,6 +55,13 @@ class _Batch(NamedTuple):
     number: int  # the file's
     keys: Sequence[str]
     rows: np.ndarray  # float32 (n, width)
+
+
+class Leaving(NamedTuple):
+    """Files that are to be removed to make room."""
+
+    paths: list[Path]
+    freed: int  # bytes
 
 
 class FeatureCache:
@@ -162,41 +171,50 @@ class FeatureCache:
             self._drop(number, error)
             raise DamagedError(str(self._files[number])) from error
 
-    def make_room(self, bound: int, needed: int, wanted: np.ndarray) -> None:
-        """Remove the files least recently used, of any encoder, until the cache is small enough.
+    def leaving(self, bound: int, needed: int, wanted: np.ndarray, lacking: int = 0) -> Leaving:
+        """Choose the files that have to go: the least recently used, of any encoder.
+
+        Where what stays and what is added exceed the bound by themselves, no removal could keep
+        it: then no more go than the disk needs.
 
         Args:
             bound: of the whole cache, bytes.
             needed: bytes that are about to be added.
             wanted: digests (n,); a file that has one of them stays.
+            lacking: bytes that the disk lacks.
         """
         places = self._index.places(wanted)
         stay = {self._files[number] for number in np.unique(places[places >= 0] >> 32)}
         files = sorted((*_use(path), path) for path in self.root.glob("*/encoded-*.parquet"))
-        total = needed + sum(size for _, size, _ in files)
-        gone: list[Path] = []
-        before = total
-        for _, size, path in files:
-            if total <= bound:
+        own = needed + sum(size for _, size, path in files if path in stay)
+        others = [(size, path) for _, size, path in files if path not in stay]
+        excess = own + sum(size for size, _ in others) - bound
+        if own > bound:
+            _warn_of(own, bound)
+            excess = lacking
+        paths, freed = [], 0
+        for size, path in others:
+            if freed >= excess:
                 break
-            if path not in stay:
-                path.unlink(missing_ok=True)
-                gone.append(path)
-                total -= size
-        if gone:
-            folders = ", ".join(sorted({path.parent.name for path in gone}))
-            log.info(
-                "features: removed %d files, %s, least recently used, from the cache (%s), whose"
-                " bound is %s (features.cache_gib)",
-                *(len(gone), told_bytes(before - total), folders, told_bytes(bound)),
-            )
-            self._forget([n for n, path in enumerate(self._files) if path in set(gone)])
-        if total > bound:
-            log.warning(
-                "features: this run needs %s in the cache; the bound, %s (features.cache_gib), is"
-                " kept again after it",
-                *(told_bytes(total), told_bytes(bound)),
-            )
+            paths.append(path)
+            freed += size
+        return Leaving(paths, freed)
+
+    def remove(self, leaving: Leaving) -> None:
+        """Remove files that `leaving` chose, and tell of them."""
+        if not leaving.paths:
+            return
+        for path in leaving.paths:
+            path.unlink(missing_ok=True)
+        log.info(
+            "features: removed %d files, %s, least recently used, from the cache (%s), to keep"
+            " features.cache_gib or to make room on the disk",
+            len(leaving.paths),
+            told_bytes(leaving.freed),
+            ", ".join(sorted({path.parent.name for path in leaving.paths})),
+        )
+        gone = set(leaving.paths)
+        self._forget([number for number, path in enumerate(self._files) if path in gone])
 
     def _note(self, path: Path) -> None:
         """Take up the keys of a file, or remove it if it is damaged."""
@@ -311,6 +329,18 @@ class _Index:
         self._new, self._parts = {}, []
 
 
+def _warn_of(own: int, bound: int) -> None:
+    """Say what it costs that a run needs more in the cache than its bound."""
+    log.warning(
+        "features: this run needs %s in the cache, whose bound is %s: after it, the least recently"
+        " used go until that is kept, those of other encoders and %s of this one. The CNN is run"
+        " again for them when they are next asked for: for another features.format or"
+        " features.dtype, or ten pictures more. To keep all of this run: features.cache_gib: %d",
+        *(told_bytes(own), told_bytes(bound), told_bytes(own - bound)),
+        math.ceil(OVERHEAD * own / GIB),
+    )
+
+
 def _use(path: Path) -> tuple[int, int]:
     """When a file was last used, and its size; one that has gone meanwhile counts nothing."""
     with suppress(FileNotFoundError):
@@ -320,10 +350,13 @@ def _use(path: Path) -> tuple[int, int]:
 
 
 def _unless_of_the_system(path: Path, error: Exception) -> None:
-    """Tell what is the system's fault (no permission, too many files) and no damage.
+    """Raise what is the system's fault (no memory, no permission, too many files) and no damage.
 
-    Arrow's own errors of damage are OSErrors too, but have no number.
+    Arrow's own errors of damage are OSErrors too, but have no number. Its error of no memory, and
+    that of a reading that was stopped, are Arrow's as those of damage are.
     """
+    if isinstance(error, MemoryError | pa.lib.ArrowCancelled):
+        raise error
     number = getattr(error, "errno", None)
     if number not in (None, errno.ENOENT, errno.EINVAL):
         raise InputError(

@@ -24,12 +24,12 @@ from pydantic import Field
 
 from pipeline.errors import InputError
 from pipeline.files import remove_unfinished
-from pipeline.images.cache import DIGEST, DamagedError, FeatureCache
+from pipeline.images.cache import DIGEST, GIB, DamagedError, FeatureCache
 from pipeline.images.cluster import Encoded, RaySettings
 from pipeline.images.encoding import Encode, encode_padded
 from pipeline.images.listing import Pictures
 from pipeline.images.reading import Batch, Busy, Picture, read_batches
-from pipeline.images.room import check_room, full_disk_told
+from pipeline.images.room import check_room, copied_to, full_disk_told, lacking
 from pipeline.images.shards import Format, Manifest, Precision, Row, write_shards
 from pipeline.images.spec import Arithmetic, Pooling
 from pipeline.params import Settings
@@ -37,8 +37,9 @@ from pipeline.progress import Progress
 
 log = logging.getLogger(__name__)
 
-GIB = 1 << 30
 ATTEMPTS = 3  # to write shards from a cache in which damaged files are found
+BARE_ROUNDS = 3  # of blank batches, one a thread: the middle one of them counts
+BARE_FROM = 150  # batches a thread that a run must have, so that these take a fiftieth of it
 IDLE = 0.15  # share of the time that the encoder may wait for pictures before it is told
 
 
@@ -85,10 +86,19 @@ class Source:
 
 @dataclass
 class Work:
-    """What was done, and how long each part was at it."""
+    """What was done, and how long each part was at it.
+
+    A part's share is of its threads' time. That of encoding has in it the time in which two
+    batches wait for the same core: it tells what is slowest, and not how near the encoder is to
+    its limit, which is `bare`.
+    """
 
     encoded: int = 0  # pictures
-    wall: float = 0.0  # seconds
+    wall: float = 0.0  # seconds, without those in which `bare` was measured
+    steadily: int = 0  # pictures after the first batch, which may be what compiles
+    steady: float = 0.0  # seconds that these took
+    bare: float | None = None  # pictures/s of the encoder alone; None: too few to measure it
+    sharding: float = 0.0  # seconds in which shards were written
     decoding: Busy = field(default_factory=Busy)
     encoding: Busy = field(default_factory=Busy)
     writing: Busy = field(default_factory=Busy)
@@ -99,6 +109,12 @@ class Work:
         parts = {"decoding": self.decoding, "encoding": self.encoding, "writing": self.writing}
         return max(parts, key=lambda name: parts[name].share(self.wall))
 
+    def rate(self) -> float:
+        """Pictures a second: of the batches after the first one, if there are any."""
+        if self.steadily:
+            return self.steadily / max(self.steady, 1e-9)
+        return self.encoded / max(self.wall, 1e-9)
+
     def tell(self) -> None:
         """Log which part was the slowest; warn where the encoder waited for pictures."""
         if not self.encoded:
@@ -108,7 +124,8 @@ class Work:
             return
         log.info(
             "features: %s was the slowest: of %.1f s, encoding took %.0f%% of its %d threads,"
-            " reading and decoding %.0f%% of its %d, writing to the cache %.0f%%; %.0f pictures/s",
+            " reading and decoding %.0f%% of its %d, writing to the cache %.0f%%; %.0f pictures/s"
+            "%s",
             self.slowest(),
             self.wall,
             100 * self.encoding.share(self.wall),
@@ -116,7 +133,8 @@ class Work:
             100 * self.decoding.share(self.wall),
             self.decoding.threads,
             100 * self.writing.share(self.wall),
-            self.encoded / max(self.wall, 1e-9),
+            self.rate(),
+            f", {self.rate() / self.bare:.0%} of the encoder alone" if self.bare else "",
         )
         if self.waiting.share(self.wall) > IDLE:
             log.warning(
@@ -154,19 +172,19 @@ def extract(
     digests = digests_of(pictures)
     missing = len(cache.missing(digests))
     each = 4 * math.prod(source.shape)
-    if settings.cache_gib is not None:
-        cache.make_room(int(settings.cache_gib * GIB), missing * each, digests)
     shards = len(pictures) * each // (2 if _halved(settings) else 1)
-    check_room({cache.folder: missing * each, out: shards})
+    _make_room(cache, missing * each, out, shards, digests, settings)
     work = Work()
     for _ in range(ATTEMPTS):
         work = compute(pictures, raw, source, cache, settings.batch_size, settings.workers, work)
+        begun = time.perf_counter()
         try:
             manifest = _write(pictures, cache, source, out, settings, shards)
         except DamagedError:
             continue  # it was told and removed; its pictures are encoded again
+        work.sharding = time.perf_counter() - begun
         if settings.cache_gib is not None:
-            cache.make_room(int(settings.cache_gib * GIB), 0, digests[:0])
+            cache.remove(cache.leaving(int(settings.cache_gib * GIB), 0, digests[:0]))
         return manifest, work
     raise InputError(
         f"{cache.folder}: damaged files were found {ATTEMPTS} times, and removed. See to the disk,"
@@ -203,7 +221,8 @@ def compute(
         Progress("features", len(missing), "pictures") as progress,
         _Writer(cache, work) as writer,
     ):
-        _Encoders(batches, source, batch_size, work, progress, writer).run()
+        encoders = _Encoders(batches, source, batch_size, work, progress, writer)
+        encoders.run(measured=len(missing) >= BARE_FROM * source.at_once * batch_size)
     work.wall += time.perf_counter() - begun
     return work
 
@@ -266,17 +285,41 @@ class _Encoders:
         self.stopped = False
         work.encoding.threads = work.waiting.threads = source.at_once
 
-    def run(self) -> None:
-        """Encode all batches; after an error, none but those that were begun."""
+    def run(self, measured: bool = False) -> None:
+        """Encode all batches; after an error, none but those that were begun.
+
+        Args:
+            measured: time the encoder alone, too.
+        """
         if not self._encode_next(is_first=True):  # alone, as it may be what compiles
             return
         with ThreadPoolExecutor(self.source.at_once, thread_name_prefix="encode") as threads:
+            if measured:
+                self._measure(threads)
+            begun, before = time.perf_counter(), self.work.encoded
             futures = [threads.submit(self._encode_rest) for _ in range(self.source.at_once)]
             try:
                 for future in as_completed(futures):
                     future.result()
             finally:
                 self.stopped = True
+        self.work.steady += time.perf_counter() - begun
+        self.work.steadily += self.work.encoded - before
+
+    def _measure(self, threads: ThreadPoolExecutor) -> None:
+        """Time the encoder on blank pictures, as many batches at once as of real ones.
+
+        Those that decode pictures are some batches ahead by now, and rest.
+        """
+        side, at_once = self.source.side, self.source.at_once
+        blank = np.zeros((self.batch_size, side, side, 3), np.uint8)
+        seconds = []
+        for _ in range(BARE_ROUNDS):
+            begun = time.perf_counter()
+            list(threads.map(self.source.encode, [blank] * at_once))
+            seconds.append(time.perf_counter() - begun)
+        self.work.bare = at_once * self.batch_size / max(sorted(seconds)[BARE_ROUNDS // 2], 1e-9)
+        self.work.wall -= sum(seconds)
 
     def _encode_rest(self) -> None:
         while not self.stopped and self._encode_next():
@@ -351,6 +394,32 @@ def _each_once(pictures: Pictures, wanted: np.ndarray) -> Iterator[Picture]:
             taken[at] = True
             left -= 1
             yield picture
+
+
+def _make_room(
+    cache: FeatureCache,
+    needed: int,
+    out: Path,
+    shards: int,
+    digests: np.ndarray,
+    settings: FeaturesSettings,
+) -> None:
+    """Remove from the cache what has to go, once it is known that the run then has room.
+
+    `cache` is given `needed` bytes; `out`, and after the stage DVC's cache, are given `shards`.
+    Features of `digests` stay.
+    """
+    wanted = {cache.folder: needed, out: shards}
+    copies = copied_to(out)
+    if copies is not None:
+        wanted[copies] = shards
+    if settings.cache_gib is None:
+        check_room(wanted, copies=copies)
+        return
+    bound = int(settings.cache_gib * GIB)
+    leaving = cache.leaving(bound, needed, digests, lacking(wanted, cache.folder))
+    check_room(wanted, {cache.folder: leaving.freed}, copies)
+    cache.remove(leaving)
 
 
 def _write(

@@ -24,6 +24,7 @@ from pipeline.machine import cores
 
 Pixels = TypeVar("Pixels")
 _Reader: TypeAlias = Callable[[Path, int, int, Span | None], tuple[Pixels, str]]
+ANEW = "Run `dvc repro -f -s ingest`, then `dvc repro`, which alone sees no change behind links"
 BATCHES_AHEAD = 3  # decoded batches that may wait
 Batch = tuple[Sequence["Picture"], np.ndarray]  # and their pixels, uint8 (n, side, side, 3)
 
@@ -142,7 +143,7 @@ def _as_listed(read: _Reader[Pixels], picture: Picture, raw: Path, side: int) ->
         # Hashed from the bytes that were decoded: read once, and sure to be the same.
         pixels, sha256 = read(path, side, picture.pixels, picture.span)
     except PictureError as error:
-        raise InputError(f"{error}, though `ingest` could read it. Run `dvc repro`") from error
+        raise InputError(f"{error}, though `ingest` could read it. {ANEW}") from error
     if sha256 != picture.sha256:
-        raise InputError(f"{path}: has changed since `ingest` saw it. Run `dvc repro`")
+        raise InputError(f"{path}: has changed since `ingest` saw it. {ANEW}")
     return pixels

@@ -191,7 +191,7 @@ def test_a_picture_that_is_gone_is_one_line(world, one_line):
     for path in world.data.glob("*.png"):
         path.unlink()
     result = run(world, world.data / "out")
-    assert "though `ingest` could read it. Run `dvc repro`" in one_line(result)
+    assert "though `ingest` could read it. Run `dvc repro -f -s ingest`" in one_line(result)
     assert not (world.data / "out").exists()
 
 

@@ -74,6 +74,7 @@ def test_the_slowest_part_is_told(featured, tmp_path, caplog):
         assert run(featured, tmp_path / "out").code == 0
     assert "was the slowest: of " in caplog.text
     assert "of its 2 threads" in caplog.text
+    assert "42 encoded now, the others known before; shards: " in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,9 @@ def test_pictures_are_read_small_and_once(images, tmp_path):
 
 def test_a_picture_that_is_gone_is_told(images, tmp_path):
     (tmp_path / "b.png").unlink()
-    with pytest.raises(InputError, match=r"b\.png.*though `ingest` could read it. Run `dvc repro`"):
+    with pytest.raises(
+        InputError, match=r"b\.png.*though `ingest` could read it\. Run `dvc repro -f -s ingest`"
+    ):
         read_pictures(images, [0, 1], tmp_path, side=50)
     assert len(read_pictures(images, [0], tmp_path, side=50)) == 1
 

@@ -198,6 +198,21 @@ def test_what_the_system_refuses_is_no_damage(cache, monkeypatch):
     assert len(files(cache)) == 1
 
 
+@pytest.mark.parametrize("kind", [pa.lib.ArrowMemoryError, MemoryError, pa.lib.ArrowCancelled])
+@pytest.mark.parametrize("when", ["opened", "read"])
+def test_no_memory_is_no_damage(cache, tmp_path, monkeypatch, kind, when):
+    cache.put(keys(2), values(2))
+
+    def refuse(*_, **__):
+        raise kind("malloc of size 4096 failed")
+
+    monkeypatch.setattr(pq, "ParquetFile", refuse)
+    with pytest.raises(kind):
+        opened(tmp_path) if when == "opened" else got(cache, keys(1)[0])
+    monkeypatch.undo()
+    assert np.array_equal(got(opened(tmp_path), keys(1)[0]), values(2)[0])
+
+
 def test_a_file_of_another_kind_is_as_damaged(cache, tmp_path):
     cache.put(keys(2), values(2))
     [path] = files(cache)
@@ -283,11 +298,17 @@ def four(tmp_path) -> tuple[FeatureCache, list[Path]]:
     return cache, found
 
 
+def make_room(
+    cache: FeatureCache, bound: int, needed: int, wanted: np.ndarray, lacking: int = 0
+) -> None:
+    cache.remove(cache.leaving(bound, needed, wanted, lacking))
+
+
 def test_the_least_recently_used_go_first_whoever_s_they_are(four, caplog):
     cache, paths = four
     size = paths[0].stat().st_size
     with caplog.at_level(logging.INFO):
-        cache.make_room(3 * size, size, digests([]))
+        make_room(cache, 3 * size, size, digests([]))
     assert [path.exists() for path in paths] == [False, False, True, True]
     assert "removed 2 files" in caplog.text
     assert keys(1)[0] not in cache
@@ -297,22 +318,48 @@ def test_the_least_recently_used_go_first_whoever_s_they_are(four, caplog):
 def test_reading_is_use(four, tmp_path):
     cache, paths = four
     got(opened(tmp_path), keys(1)[0])
-    cache.make_room(3 * paths[0].stat().st_size, 0, digests([]))
+    make_room(cache, 3 * paths[0].stat().st_size, 0, digests([]))
     assert [path.exists() for path in paths] == [True, False, True, True]
 
 
-def test_what_this_run_needs_stays_though_the_bound_is_passed(four, caplog):
+def test_what_is_chosen_to_go_is_there_until_it_is_removed(four):
     cache, paths = four
-    with caplog.at_level(logging.WARNING):
-        cache.make_room(1, 0, digests(keys(1)))
+    leaving = cache.leaving(1, 0, digests([]))
+    assert leaving.paths == paths
+    assert leaving.freed == sum(path.stat().st_size for path in paths)
+    assert all(path.exists() for path in paths)
+
+
+def test_what_this_run_needs_stays_and_the_others_go_for_the_bound(four):
+    cache, paths = four
+    make_room(cache, paths[0].stat().st_size, 0, digests(keys(1)))
     assert [path.exists() for path in paths] == [True, False, False, False]
     assert np.array_equal(got(cache, keys(1)[0]), values(2, seed=0)[0])
-    assert "features.cache_gib" in caplog.text
+
+
+@pytest.mark.parametrize(("lacking", "gone"), [(0, 0), (1, 1), (10**9, 3)])
+def test_where_no_removal_keeps_the_bound_as_much_goes_as_the_disk_lacks(four, lacking, gone):
+    cache, paths = four
+    make_room(cache, 1, 0, digests(keys(1)), lacking)
+    assert [path.exists() for path in paths] == [True, *(n >= gone for n in range(3))]
+    assert np.array_equal(got(cache, keys(1)[0]), values(2, seed=0)[0])
+
+
+def test_what_a_bound_that_is_passed_costs_is_told_and_which_one_would_do(four, caplog):
+    cache, _ = four
+    with caplog.at_level(logging.WARNING):
+        cache.leaving(20 << 30, 46 << 30, digests([]))
+    assert "needs 46.0 GiB in the cache, whose bound is 20.0 GiB" in caplog.text
+    assert "26.0 GiB of this one. The CNN is run again" in caplog.text
+    assert caplog.text.rstrip().endswith("features.cache_gib: 47")
+    caplog.clear()
+    cache.leaving(47 << 30, 46 << 30, digests([]))
+    assert not caplog.text
 
 
 def test_within_the_bound_nothing_goes(four, caplog):
     cache, paths = four
-    cache.make_room(MIB, 0, digests([]))
+    make_room(cache, MIB, 0, digests([]))
     assert all(path.exists() for path in paths)
     assert not caplog.text
 

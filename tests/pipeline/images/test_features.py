@@ -2,12 +2,17 @@
 
 import errno
 import itertools
+import json
 import logging
 import os
+import re
 import shutil
+import subprocess
+import sys
 import threading
 import time
-from dataclasses import replace
+from dataclasses import astuple, replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,7 +20,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import InputError
+from pipeline.images import features
 from pipeline.images.cache import FeatureCache
+from pipeline.images.decode import read_square
 from pipeline.images.features import (
     FeaturesSettings,
     Source,
@@ -26,6 +33,7 @@ from pipeline.images.features import (
     rows,
 )
 from pipeline.images.reading import Busy
+from pipeline.images.shards import read_shards
 
 SIDE, BATCH, IDENTITY = 8, 4, "ab" * 32
 SETTINGS = {
@@ -284,6 +292,69 @@ def test_a_disk_that_fills_while_shards_are_written_is_one_line(
     assert work.encoded == 0
 
 
+# RLIMIT_FSIZE stands in for a full disk: the writers of Arrow and of TensorFlow meet it themselves.
+SMALL_DISK = """
+import json, resource, signal, sys
+from pathlib import Path
+import numpy as np
+from pipeline.errors import InputError
+from pipeline.images.decode import Span
+from pipeline.images.features import FeaturesSettings, Source, extract
+from pipeline.images.reading import Picture
+
+folder, settings, listed = Path(sys.argv[1]), json.loads(sys.argv[2]), json.loads(sys.argv[3])
+pictures = [Picture(name, path, Span(*span), *rest) for name, path, span, *rest in listed]
+
+def encode(pixels):
+    return np.tile(pixels.reshape(len(pixels), -1).astype("float32"), 16)
+
+source = Source(encode, 8, (16 * 8 * 8 * 3,), "ab" * 32)
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+try:
+    extract(
+        pictures, folder / "raw", source, folder / "cache", folder / "out",
+        FeaturesSettings(**settings),
+    )
+except InputError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(
+    "file_format",
+    ["parquet", pytest.param("tfrecord", marks=pytest.mark.slow)],  # loads TensorFlow
+)
+def test_a_disk_that_really_fills_while_shards_are_written_costs_no_features(
+    drawn, raw, tmp_path, file_format
+):
+    """A batch in the cache has 50 KB, and the shard 150 KB, of which 100 KB fit."""
+    pytest.importorskip("resource")
+    pictures = drawn(3 * BATCH)
+    changes = {"format": file_format, "rows_per_shard": 100}
+    listed = json.dumps([astuple(picture) for picture in pictures])
+    done = subprocess.run(
+        [sys.executable, "-c", SMALL_DISK, tmp_path, json.dumps({**SETTINGS, **changes}), listed],
+        capture_output=True, text=True, cwd=Path(__file__).parents[3], check=True,
+    )  # fmt: skip
+    assert re.search(
+        r"out: the disk is full \(File too large\): expected room for 144 KiB\. .*free\. What is"
+        r" written stays good: make room and run again",
+        done.stdout,
+    ), done.stdout + done.stderr
+    assert not (tmp_path / "out").exists()
+    assert not list(tmp_path.rglob(".*.partial.*"))
+    unused, width = Encode(), 16 * SIDE * SIDE * 3
+    given = source(unused, (width,))
+    manifest, work = extract(
+        pictures, raw, given, tmp_path / "cache", tmp_path / "out", settings(**changes)
+    )
+    assert (manifest.rows, work.encoded, unused.batches) == (len(pictures), 0, [])
+    values = read_shards(tmp_path / "out", IDENTITY).values
+    pixels = np.stack([read_square(raw / picture.path, SIDE, 10**6) for picture in pictures])
+    np.testing.assert_array_equal(values, np.tile(pixels.reshape(len(pictures), -1), 16))
+
+
 @pytest.mark.parametrize("when", ["before", "meanwhile"])
 def test_a_damaged_file_is_told_and_its_pictures_are_encoded_again(
     drawn, run_all, tmp_path, when, caplog, monkeypatch
@@ -343,6 +414,57 @@ def test_shards_of_half_the_size_need_half_the_room(drawn, run_all, monkeypatch)
     with pytest.raises(InputError):
         run_all(drawn(6))
     run_all(drawn(6), dtype="float16")
+
+
+def test_in_a_repository_of_dvc_s_its_copy_of_the_shards_needs_room_too(
+    drawn, run_all, tmp_path, monkeypatch
+):
+    usage = SimpleNamespace(total=0, used=0, free=3 * 4 * 6 * 3 - 1)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    (tmp_path / ".dvc").mkdir()
+    with pytest.raises(InputError, match=r"cache \(DVC's copy\)"):
+        run_all(drawn(6))
+    usage.free += 1
+    run_all(drawn(6))
+
+
+def other_encoder_s(folder, number: int = 8) -> list:
+    """Put features of another encoder into the cache, and return their files."""
+    other = FeatureCache(folder, "cd" * 32, (3,))
+    for start in range(0, number, BATCH):
+        names = [f"{start + row:064x}" for row in range(BATCH)]
+        other.put(names, np.random.default_rng(start).normal(size=(BATCH, 3)))
+    return sorted(other.folder.iterdir())
+
+
+def test_where_the_run_has_no_room_other_encoders_features_stay(
+    drawn, run_all, tmp_path, monkeypatch
+):
+    others = other_encoder_s(tmp_path / "cache")
+    usage = SimpleNamespace(total=0, used=0, free=10)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    for bound in (16_500, 100):  # could be kept without the others; is exceeded by this run alone
+        with pytest.raises(InputError, match="that may leave the cache"):
+            run_all(drawn(4), shape=(1000,), cache_gib=bound / (1 << 30))
+        assert sorted(others[0].parent.iterdir()) == others
+
+
+def test_while_a_run_exceeds_the_bound_others_features_go_only_where_the_disk_lacks_room(
+    drawn, run_all, tmp_path, monkeypatch
+):
+    others, left = other_encoder_s(tmp_path / "cache"), []
+
+    def watched(pixels):
+        left.append(len(list(others[0].parent.iterdir())))
+        return pixels.mean(axis=(1, 2)).astype("float32")
+
+    run_all(drawn(4), watched, cache_gib=1e-9)
+    assert left == [2]
+    others = other_encoder_s(tmp_path / "cache")
+    usage = SimpleNamespace(total=0, used=0, free=2 * 4 * 3 * 4 - 1)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    run_all(drawn(4, first=20), watched, cache_gib=1e-9)
+    assert left == [2, 1]
 
 
 def test_the_cache_is_bounded_by_setting(drawn, run_all, tmp_path):
@@ -408,6 +530,57 @@ def test_the_slowest_part_is_named(seconds, slowest, caplog):
     assert "of its 1 threads, reading and decoding" in caplog.text
     assert "of its 4, writing" in caplog.text
     assert "decoding limits" not in caplog.text
+
+
+def test_the_rate_is_of_the_batches_after_the_first_and_told_against_the_bare_encoder_s(caplog):
+    work = work_of(encoding=9.0)
+    work.steadily, work.steady = 90, 2.0
+    with caplog.at_level(logging.INFO):
+        work.tell()
+        assert caplog.text.rstrip().endswith("; 45 pictures/s")
+        work.bare = 50.0
+        work.tell()
+    assert caplog.text.rstrip().endswith("; 45 pictures/s, 90% of the encoder alone")
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_a_large_run_times_the_encoder_alone_and_a_small_one_does_not(
+    drawn, raw, tmp_path, monkeypatch, at_once
+):
+    monkeypatch.setattr("pipeline.images.features.BARE_FROM", 4 // at_once)
+    found = {}
+    for number in (15, 16):
+        encode, blank = Encode(takes=0.02), []
+
+        def watched(pixels, encode=encode, blank=blank):
+            if not pixels.any():
+                blank.append(len(encode.batches))
+            return encode(pixels)
+
+        begun = time.perf_counter()
+        given, folder = source(watched, at_once=at_once), tmp_path / str(number)
+        work = compute(drawn(number), raw, given, cache_in(folder), BATCH)
+        found[number] = work
+        assert work.encoded == len(encode.contents) == number
+        assert work.steadily == number - BATCH
+        assert len(blank) == (0 if number == 15 else 3 * at_once)
+        assert 0 not in blank, "the first batch may be what compiles"
+    assert found[15].bare is None
+    assert found[16].bare == pytest.approx(at_once * BATCH / 0.02, rel=0.5)
+    assert found[16].wall < time.perf_counter() - begun - 3 * 0.02
+    assert found[16].steady < found[16].wall
+
+
+def test_how_long_shards_took_is_measured(drawn, run_all, monkeypatch):
+    write = features.write_shards
+
+    def slow(*arguments, **settings):
+        time.sleep(0.05)
+        return write(*arguments, **settings)
+
+    monkeypatch.setattr(features, "write_shards", slow)
+    _, work = run_all(drawn(2))
+    assert 0.05 <= work.sharding < 5
 
 
 def test_a_starved_encoder_is_warned_of(caplog):

@@ -27,18 +27,20 @@ from pipeline.images.cluster import RaySettings
 from pipeline.images.features import FeaturesSettings, Source, extract
 from pipeline.images.listing import PictureList
 
-folder = Path(sys.argv[1])
+folder, file_format, shape = Path(sys.argv[1]), sys.argv[2], tuple(json.loads(sys.argv[3]))
 settings = FeaturesSettings(
     engine="local", ray=RaySettings(address=None, actors=1, num_cpus=1, num_gpus=0),
-    pooling="average", precision="float32", format="parquet", dtype="float16",
+    pooling="grid" if len(shape) > 1 else "average", precision="float32",
+    format=file_format, dtype="float16",
     rows_per_shard=2048, batch_size=64, workers=2, cache_gib=10.0,
 )
 
 def encode(pixels):
-    return np.repeat(pixels.reshape(len(pixels), -1)[:, :64].astype("float32"), 8, axis=1)
+    values = np.repeat(pixels.reshape(len(pixels), -1)[:, :64].astype("float32"), 8, axis=1)
+    return values.reshape(-1, *shape)
 
 pictures = PictureList(folder / "images.parquet")
-source = Source(encode, 8, (512,), "ab" * 32)
+source = Source(encode, 8, shape, "ab" * 32, at_once=2)  # as the stage has it on a CPU
 encoded = []
 for out in ("out", "again"):  # the second time from the cache
     work = extract(pictures, folder, source, folder / "cache", folder / out, settings)[1]
@@ -70,10 +72,10 @@ def write(folder: Path, number: int) -> None:
     write_table(folder / "images.parquet", pa.table(arrays, schema=IMAGES))
 
 
-def peak(folder: Path, number: int) -> int:
+def peak(folder: Path, number: int, file_format: str, shape: list[int]) -> int:
     write(folder, number)
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(folder)],
+        [sys.executable, "-c", SCRIPT, str(folder), file_format, json.dumps(shape)],
         cwd=ROOT, check=True, text=True, stdout=subprocess.PIPE,
     )  # fmt: skip
     found = json.loads(done.stdout)
@@ -82,6 +84,9 @@ def peak(folder: Path, number: int) -> int:
 
 
 @pytest.mark.slow
-def test_a_hundred_times_the_pictures_take_the_same_memory(tmp_path):
-    few, many = (peak(tmp_path / str(number), number) for number in (1_000, 100_000))
+@pytest.mark.parametrize(("file_format", "shape"), [("parquet", [512]), ("tfrecord", [2, 2, 128])])
+def test_a_hundred_times_the_pictures_take_the_same_memory(tmp_path, file_format, shape):
+    few, many = (
+        peak(tmp_path / str(number), number, file_format, shape) for number in (1_000, 100_000)
+    )
     assert many <= 1.1 * few, (few, many)

@@ -30,14 +30,16 @@ def test_a_picture_that_has_changed_is_refused(drawn, raw):
     pictures = drawn(3)
     drawn(1, first=7)
     (raw / "p007.png").replace(raw / pictures[1].path)
-    with pytest.raises(InputError, match=r"p001\.png: has changed since `ingest` saw it"):
+    told = r"p001\.png: has changed since `ingest` saw it\. Run `dvc repro -f -s ingest`, then"
+    with pytest.raises(InputError, match=told):
         list(read_batches(pictures, raw, side=8, batch_size=2))
 
 
 def test_a_picture_that_is_gone_is_refused(drawn, raw):
     pictures = drawn(3)
     (raw / pictures[2].path).unlink()
-    with pytest.raises(InputError, match=r"p002\.png.*though `ingest` could read it"):
+    told = r"p002\.png.*though `ingest` could read it\. Run `dvc repro -f -s ingest`, then"
+    with pytest.raises(InputError, match=told):
         list(read_batches(pictures, raw, side=8, batch_size=2))
 
 
