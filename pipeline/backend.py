@@ -10,10 +10,16 @@ import numpy as np
 from pipeline import machine
 
 
+def gpus() -> list[str]:
+    """List the GPUs that Keras's backend computes on, in Keras's names: "gpu:0", ..."""
+    # All are listed, as JAX raises an error where there is none of the kind that is asked for.
+    devices = keras.distribution.list_devices()
+    return [name for name in devices if name.startswith(("gpu", "cuda"))]
+
+
 def has_gpu() -> bool:
     """Whether Keras's backend computes on a GPU."""
-    # All are listed, as JAX raises an error where there is none of the kind that is asked for.
-    return any(name.startswith(("gpu", "cuda")) for name in keras.distribution.list_devices())
+    return bool(gpus())
 
 
 def jit() -> str | bool:

@@ -31,8 +31,13 @@ def prepare() -> None:
 
     Intel's kernels (oneDNN) are TensorFlow's own default on newer CPUs alone; on others they are
     faster too. And features come out alike only where all machines of a run use the same kernels.
+    Of a GPU's memory TensorFlow would take all at once, and JAX three quarters, so that a second
+    process (`serve` beside `train`, or another seed) would have none; they take what they need.
+    What the user has set stays.
     """
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     keep_memory()
 
 

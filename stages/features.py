@@ -14,6 +14,7 @@ import typer
 from pipeline import backend
 from pipeline.images.cluster import encode_on_cluster
 from pipeline.images.decode import DECODING
+from pipeline.images.devices import OnDevices
 from pipeline.images.encoder import Encoder
 from pipeline.images.encoding import Encode
 from pipeline.images.features import FeaturesSettings, Source, extract
@@ -43,6 +44,10 @@ def features(
     model = _encoder(encoder, settings, pictures, raw)
     named = model.spec.side, model.shape, model.identity
     source = Source(model.encode, *named, at_once(), kept_as())
+    devices = backend.gpus() if settings.engine == "local" else []
+    if len(devices) > 1:
+        log.info("features: encodes on %d GPUs", len(devices))
+        source = replace(source, encode=OnDevices(model, devices).encode, at_once=len(devices))
     if settings.engine == "ray":
         source = _on_cluster(source, model, encoder, raw, settings)
     manifest, work = extract(pictures, raw, source, cache, out, settings)
@@ -61,7 +66,7 @@ def kept_as() -> str:
 
 
 def at_once() -> int:
-    """How many batches the encoder can take at the same time, and be the faster for it.
+    """How many batches one encoder can take at the same time, and be the faster for it.
 
     JAX gives its arrays away to what it calls; on a GPU it has not been measured, and takes more
     of its memory.

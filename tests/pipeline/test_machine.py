@@ -71,6 +71,23 @@ def test_memory_that_was_freed_is_used_again():
     assert int(told) < 1000
 
 
+GROWTH = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+
+
+@pytest.mark.parametrize("name", GROWTH)
+@pytest.mark.parametrize("set_by_the_user", [None, "other"])
+def test_a_gpu_s_memory_is_shared_unless_the_user_says_otherwise(
+    monkeypatch, name, set_by_the_user
+):
+    """Both are read by TensorFlow and JAX themselves, when they first look for GPUs."""
+    monkeypatch.delenv(name, raising=False)
+    if set_by_the_user:
+        monkeypatch.setenv(name, set_by_the_user)
+    assert run(f"import os, pipeline; print(os.environ['{name}'])") == (
+        set_by_the_user or GROWTH[name]
+    )
+
+
 def test_where_there_is_no_mallopt_nothing_happens(monkeypatch):
     monkeypatch.setattr("ctypes.CDLL", lambda name: object())
     assert not keep_memory()

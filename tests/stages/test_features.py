@@ -8,8 +8,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from pipeline.errors import InputError
 from pipeline.files import unsealed, write_sealed
 from pipeline.images.decode import read_square
+from pipeline.images.devices import OnDevices
 from pipeline.images.encoder import Encoder
 from pipeline.images.shards import read_manifest, read_shards
 from stages.features import at_once
@@ -86,6 +88,29 @@ def test_two_batches_are_encoded_at_once_where_that_is_safe(
     monkeypatch.setattr("keras.backend.backend", lambda: backend)
     monkeypatch.setattr("pipeline.backend.has_gpu", lambda: has_gpu)
     assert at_once() == expected
+
+
+@pytest.mark.parametrize("gpus", [0, 1, 2])
+def test_all_gpus_are_taken_and_told_where_there_are_several(
+    featured, tmp_path, monkeypatch, caplog, gpus
+):
+    taken = []
+    monkeypatch.setattr("pipeline.backend.gpus", lambda: ["cpu:0"] * gpus)
+    monkeypatch.setattr(
+        "stages.features.extract",
+        lambda pictures, raw, source, *_: taken.append(source) or stop(),
+    )
+
+    def stop():
+        raise InputError("enough")
+
+    with caplog.at_level(logging.INFO):
+        assert run(featured, tmp_path / "out").code == 2
+    [source] = taken
+    assert (source.at_once, type(source.encode.__self__)) == (
+        (2, OnDevices) if gpus == 2 else (2 - gpus, Encoder)
+    )
+    assert ("encodes on 2 GPUs" in caplog.text) is (gpus == 2)
 
 
 def test_what_has_no_room_is_one_line(featured, one_line, tmp_path, monkeypatch):
