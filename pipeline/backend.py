@@ -22,6 +22,20 @@ def has_gpu() -> bool:
     return bool(gpus())
 
 
+def kind_of_device() -> str:
+    """Name what Keras's backend computes on, such as "NVIDIA H200" or a CPU with its abilities."""
+    if not has_gpu():
+        return machine.cpu_kind()
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.devices()[0].device_kind
+    import tensorflow as tf
+
+    first = tf.config.list_physical_devices("GPU")[0]
+    return tf.config.experimental.get_device_details(first).get("device_name", "GPU")
+
+
 def jit() -> str | bool:
     """Whether to compile with XLA: on a GPU, and always under JAX.
 

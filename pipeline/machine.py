@@ -1,7 +1,9 @@
 """What this machine has to offer, and how a process takes it."""
 
 import ctypes
+import hashlib
 import os
+import platform
 from pathlib import Path
 
 # Names of glibc's mallopt, from malloc.h.
@@ -21,9 +23,20 @@ def cores() -> int:
 
 def cpu_flags() -> frozenset[str]:
     """What the CPU can do, in Linux's names; nothing where Linux does not tell."""
+    return frozenset(_of_cpu("flags").split())
+
+
+def cpu_kind() -> str:
+    """Name the CPU and hash what it can do: on virtual machines unlike ones have the same name."""
+    name = _of_cpu("model name") or platform.machine()
+    flags = hashlib.sha256(" ".join(sorted(cpu_flags())).encode()).hexdigest()
+    return f"{name} ({flags[:8]})"
+
+
+def _of_cpu(what: str) -> str:
     lines = CPU.read_text().splitlines() if CPU.exists() else []
-    flags = next((line for line in lines if line.startswith("flags")), "")
-    return frozenset(flags.partition(":")[2].split())
+    found = next((line for line in lines if line.startswith(what)), "")
+    return found.partition(":")[2].strip()
 
 
 def prepare() -> None:

@@ -19,9 +19,15 @@ from pipeline.images.encoder import Encoder
 from pipeline.images.encoding import Encode
 from pipeline.images.features import FeaturesSettings, Source, extract
 from pipeline.images.listing import PictureList
-from pipeline.images.precision import PROBE, fastest
+from pipeline.images.precision import (
+    chosen_for,
+    fastest,
+    keep_choice,
+    known_choice,
+    probe_size,
+)
 from pipeline.images.reading import read_batches
-from pipeline.images.spec import Arithmetic, Pooling
+from pipeline.images.spec import Arithmetic, Pooling, read_spec
 from pipeline.params import load
 from stages.command import run
 
@@ -41,7 +47,7 @@ def features(
     """Encode the pictures named in IMAGES and write their features to OUT."""
     settings = load(FeaturesSettings, "features", params)
     pictures = PictureList(images)
-    model = _encoder(encoder, settings, pictures, raw)
+    model = _encoder(encoder, settings, pictures, raw, cache)
     named = model.spec.side, model.shape, model.identity
     source = Source(model.encode, *named, at_once(), kept_as())
     devices = backend.gpus() if settings.engine == "local" else []
@@ -74,14 +80,23 @@ def at_once() -> int:
     return 2 if keras.backend.backend() == "tensorflow" and not backend.has_gpu() else 1
 
 
-def _encoder(folder: Path, settings: FeaturesSettings, pictures: PictureList, raw: Path) -> Encoder:
-    """Load the encoder; `precision: auto` is settled on the first pictures."""
+def _encoder(
+    folder: Path, settings: FeaturesSettings, pictures: PictureList, raw: Path, cache: Path
+) -> Encoder:
+    """Load the encoder; `precision: auto` is settled on the first pictures, once for a cache."""
     if settings.precision != "auto":
         return Encoder.load(folder, settings.pooling, settings.precision)
+    size = probe_size(settings.batch_size)
+    name = chosen_for(read_spec(folder).fingerprint, settings.pooling, size)
+    known = known_choice(cache, name)
+    if known is not None:
+        return Encoder.load(folder, settings.pooling, known)
     model = Encoder.load(folder, settings.pooling)
-    some = list(islice(pictures, PROBE))
-    for _, pixels in read_batches(some, raw, model.spec.side, PROBE, settings.workers):
-        return fastest(model, pixels)
+    some = list(islice(pictures, size))
+    for _, pixels in read_batches(some, raw, model.spec.side, size, settings.workers):
+        chosen = fastest(model, pixels)
+        keep_choice(cache, name, chosen.precision)
+        return chosen
     return model  # there are no pictures
 
 

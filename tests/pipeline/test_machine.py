@@ -43,6 +43,18 @@ def test_flags_of_the_cpu(monkeypatch, tmp_path, told, flags):
     assert cpu_flags() == flags
 
 
+def test_cpus_of_one_name_that_can_do_different_things_are_two_kinds(monkeypatch, tmp_path):
+    known, kinds = tmp_path / "cpuinfo", []
+    monkeypatch.setattr(machine, "CPU", known)
+    for name, flags in (("Xeon", "avx2 amx"), ("Xeon", "avx2"), ("EPYC", "avx2")):
+        known.write_text(f"model name : {name}\nflags : {flags}\n")
+        kinds.append(machine.cpu_kind())
+    assert [kind.split()[0] for kind in kinds] == ["Xeon", "Xeon", "EPYC"]
+    assert len(set(kinds)) == 3
+    known.unlink()
+    assert machine.cpu_kind().startswith(platform.machine())
+
+
 def run(work):
     """Run Python code in a process of its own; return what it prints."""
     command = [sys.executable, "-c", work]
