@@ -10,10 +10,30 @@ import numpy as np
 from pipeline import machine
 
 
+def gpus() -> list[str]:
+    """List the GPUs that Keras's backend computes on, in Keras's names: "gpu:0", ..."""
+    # All are listed, as JAX raises an error where there is none of the kind that is asked for.
+    devices = keras.distribution.list_devices()
+    return [name for name in devices if name.startswith(("gpu", "cuda"))]
+
+
 def has_gpu() -> bool:
     """Whether Keras's backend computes on a GPU."""
-    # All are listed, as JAX raises an error where there is none of the kind that is asked for.
-    return any(name.startswith(("gpu", "cuda")) for name in keras.distribution.list_devices())
+    return bool(gpus())
+
+
+def kind_of_device() -> str:
+    """Name what Keras's backend computes on, such as "NVIDIA H200" or a CPU with its abilities."""
+    if not has_gpu():
+        return machine.cpu_kind()
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.devices()[0].device_kind
+    import tensorflow as tf
+
+    first = tf.config.list_physical_devices("GPU")[0]
+    return tf.config.experimental.get_device_details(first).get("device_name", "GPU")
 
 
 def jit() -> str | bool:

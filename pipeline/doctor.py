@@ -26,6 +26,8 @@ State = Literal["ok", "note", "problem"]  # note: it works, and there is somethi
 
 PYTHONS = ((3, 11), (3, 13))
 PACKAGES = ("tensorflow", "keras", "dvc", "great-expectations", "pyarrow", "nltk")
+DEVICES = "import keras; print(*keras.distribution.list_devices())"  # under its backend
+CUDA_BUILDS = {"TensorFlow": "make repro EXTRAS=gpu", "JAX": 'pip install "jax[cuda13]"'}
 FREE_GIB = 5.0  # the environment has 3, a COCO of pooled features 1, and DVC keeps earlier outputs
 MEMORY_GIB = 4.0  # TensorFlow with a batch of ResNet50, and METEOR's Java beside it
 NO_PARAMS = "params.yaml does not say. Run from the repository: git checkout params.yaml"
@@ -91,7 +93,9 @@ def python() -> Finding:
 
 def packages() -> Finding:
     """Are the packages there that everything stands on?"""
-    versions = {name: _version(name) for name in PACKAGES}
+    wanted = ("jax" if name == "tensorflow" else name for name in PACKAGES)
+    names = tuple(wanted) if _backend() == "jax" else PACKAGES
+    versions = {name: _version(name) for name in names}
     missing = [name for name, found in versions.items() if found is None]
     found = ", ".join(f"{name} {found}" for name, found in versions.items() if found)
     if not missing:
@@ -101,26 +105,22 @@ def packages() -> Finding:
 
 
 def gpu() -> Finding:
-    """Is there a GPU, and does TensorFlow use it?"""
+    """Is there a GPU, and does Keras's backend use it?"""
     told = _output(["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"])
     cards = (told or "").splitlines()
-    seen = _output(
-        [
-            sys.executable,
-            "-c",
-            "import tensorflow as tf; print(len(tf.config.list_physical_devices('GPU')))",
-        ]
-    )
-    if seen is None:
+    name = "JAX" if _backend() == "jax" else "TensorFlow"
+    devices = _output([sys.executable, "-c", DEVICES])
+    if devices is None:
         advice = "an import may take long the first time. Ask again"
-        return Finding("GPU", "note", f"TensorFlow does not start within {SECONDS} s", advice)
-    if not seen.strip():
-        advice = "its start fails. To see why: python -c 'import tensorflow'"
-        return Finding("GPU", "problem", "TensorFlow cannot be imported", advice)
-    if int(seen):
-        return Finding("GPU", "ok", f"{seen} used by TensorFlow: {', '.join(cards)}")
+        return Finding("GPU", "note", f"{name} does not start within {SECONDS} s", advice)
+    if not devices.strip():
+        advice = f"its start fails. To see why: python -c '{DEVICES}'"
+        return Finding("GPU", "problem", f"{name} cannot be imported", advice)
+    used = [device for device in devices.split() if device.startswith(("gpu", "cuda"))]
+    if used:
+        return Finding("GPU", "ok", f"{len(used)} used by {name}: {', '.join(cards)}")
     if cards:
-        advice = "TensorFlow does not see it. Install its CUDA build: make repro EXTRAS=gpu"
+        advice = f"{name} does not see it. Install its CUDA build: {CUDA_BUILDS[name]}"
         return Finding("GPU", "note", ", ".join(cards), advice)
     advice = "features and training run on the CPU: some hours for Flickr30k or MS COCO"
     return Finding("GPU", "note", "none", advice)
@@ -267,6 +267,11 @@ def _refusal(root: Path) -> str:
     """What Git says where it does not take a folder as a repository; "" where it does."""
     asked = _ran(["git", "-C", str(root), "rev-parse", "--git-dir"])
     return asked.stderr.strip().split("\n")[0] if asked and asked.returncode else ""
+
+
+def _backend() -> str:
+    """Which backend Keras takes; its own file, which may say so too, is not looked into."""
+    return os.environ.get("KERAS_BACKEND", "tensorflow")
 
 
 def _params(root: Path) -> dict[str, Any]:

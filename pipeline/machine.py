@@ -1,7 +1,9 @@
 """What this machine has to offer, and how a process takes it."""
 
 import ctypes
+import hashlib
 import os
+import platform
 from pathlib import Path
 
 # Names of glibc's mallopt, from malloc.h.
@@ -21,9 +23,20 @@ def cores() -> int:
 
 def cpu_flags() -> frozenset[str]:
     """What the CPU can do, in Linux's names; nothing where Linux does not tell."""
+    return frozenset(_of_cpu("flags").split())
+
+
+def cpu_kind() -> str:
+    """Name the CPU and hash what it can do: on virtual machines unlike ones have the same name."""
+    name = _of_cpu("model name") or platform.machine()
+    flags = hashlib.sha256(" ".join(sorted(cpu_flags())).encode()).hexdigest()
+    return f"{name} ({flags[:8]})"
+
+
+def _of_cpu(what: str) -> str:
     lines = CPU.read_text().splitlines() if CPU.exists() else []
-    flags = next((line for line in lines if line.startswith("flags")), "")
-    return frozenset(flags.partition(":")[2].split())
+    found = next((line for line in lines if line.startswith(what)), "")
+    return found.partition(":")[2].strip()
 
 
 def prepare() -> None:
@@ -31,8 +44,13 @@ def prepare() -> None:
 
     Intel's kernels (oneDNN) are TensorFlow's own default on newer CPUs alone; on others they are
     faster too. And features come out alike only where all machines of a run use the same kernels.
+    Of a GPU's memory TensorFlow would take all at once, and JAX three quarters, so that a second
+    process (`serve` beside `train`, or another seed) would have none; they take what they need.
+    What the user has set stays.
     """
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     keep_memory()
 
 

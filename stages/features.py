@@ -14,13 +14,20 @@ import typer
 from pipeline import backend
 from pipeline.images.cluster import encode_on_cluster
 from pipeline.images.decode import DECODING
+from pipeline.images.devices import OnDevices
 from pipeline.images.encoder import Encoder
 from pipeline.images.encoding import Encode
 from pipeline.images.features import FeaturesSettings, Source, extract
 from pipeline.images.listing import PictureList
-from pipeline.images.precision import PROBE, fastest
+from pipeline.images.precision import (
+    chosen_for,
+    fastest,
+    keep_choice,
+    known_choice,
+    probe_size,
+)
 from pipeline.images.reading import read_batches
-from pipeline.images.spec import Arithmetic, Pooling
+from pipeline.images.spec import Arithmetic, Pooling, read_spec
 from pipeline.params import load
 from stages.command import run
 
@@ -40,9 +47,13 @@ def features(
     """Encode the pictures named in IMAGES and write their features to OUT."""
     settings = load(FeaturesSettings, "features", params)
     pictures = PictureList(images)
-    model = _encoder(encoder, settings, pictures, raw)
+    model = _encoder(encoder, settings, pictures, raw, cache)
     named = model.spec.side, model.shape, model.identity
     source = Source(model.encode, *named, at_once(), kept_as())
+    devices = backend.gpus() if settings.engine == "local" else []
+    if len(devices) > 1:
+        log.info("features: encodes on %d GPUs", len(devices))
+        source = replace(source, encode=OnDevices(model, devices).encode, at_once=len(devices))
     if settings.engine == "ray":
         source = _on_cluster(source, model, encoder, raw, settings)
     manifest, work = extract(pictures, raw, source, cache, out, settings)
@@ -63,7 +74,7 @@ def kept_as() -> str:
 
 
 def at_once() -> int:
-    """How many batches the encoder can take at the same time, and be the faster for it.
+    """How many batches one encoder can take at the same time, and be the faster for it.
 
     JAX gives its arrays away to what it calls; on a GPU it has not been measured, and takes more
     of its memory.
@@ -71,14 +82,23 @@ def at_once() -> int:
     return 2 if keras.backend.backend() == "tensorflow" and not backend.has_gpu() else 1
 
 
-def _encoder(folder: Path, settings: FeaturesSettings, pictures: PictureList, raw: Path) -> Encoder:
-    """Load the encoder; `precision: auto` is settled on the first pictures."""
+def _encoder(
+    folder: Path, settings: FeaturesSettings, pictures: PictureList, raw: Path, cache: Path
+) -> Encoder:
+    """Load the encoder; `precision: auto` is settled on the first pictures, once for a cache."""
     if settings.precision != "auto":
         return Encoder.load(folder, settings.pooling, settings.precision)
+    size = probe_size(settings.batch_size)
+    name = chosen_for(read_spec(folder).fingerprint, settings.pooling, size)
+    known = known_choice(cache, name)
+    if known is not None:
+        return Encoder.load(folder, settings.pooling, known)
     model = Encoder.load(folder, settings.pooling)
-    some = list(islice(pictures, PROBE))
-    for _, pixels in read_batches(some, raw, model.spec.side, PROBE, settings.workers):
-        return fastest(model, pixels)
+    some = list(islice(pictures, size))
+    for _, pixels in read_batches(some, raw, model.spec.side, size, settings.workers):
+        chosen = fastest(model, pixels)
+        keep_choice(cache, name, chosen.precision)
+        return chosen
     return model  # there are no pictures
 
 

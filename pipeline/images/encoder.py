@@ -91,6 +91,14 @@ class Encoder:
         spec = self.spec
         return Encoder(self.body, spec.network, spec.side, spec.source, self.pooling, precision)
 
+    def copy(self) -> "Encoder":
+        """Give the same encoder with weights of its own, on the device that `keras.device` sets."""
+        spec = self.spec
+        body = NETWORKS[spec.network].body(None, spec.side)
+        body.set_weights(self.body.get_weights())
+        given = spec.network, spec.side, spec.source, self.pooling, self.precision
+        return Encoder(body, *given)
+
     @cached_property
     def ready(self) -> keras.Model:
         """What runs: uint8 RGB (b, side, side, 3) -> (b, *shape); built when it is first needed."""

@@ -75,14 +75,14 @@ def finetune(
     start_at_frequencies(head, wanted)
 
     steps = -(-len(pictures) // settings.batch_size)
-    rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, settings.epochs * steps)
-    optimizer = keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay)
-    optimizer.build([*_weights_of(upper), *head.trainable_variables])
+    optimizer = None
     with Progress("encoder", (1 + settings.epochs) * len(pictures), "pictures") as progress:
         for epoch in range(1 + settings.epochs):
-            _set_trainable(body, upper[: epoch * len(upper) // settings.epochs])
+            _set_trainable(body, learning(upper, epoch, settings.epochs))
+            if epoch > 0:
+                optimizer = _optimizer(settings, steps, model.trainable_variables, optimizer)
             model.compile(
-                keras.optimizers.Adam(HEAD_RATE) if epoch == 0 else optimizer,
+                optimizer or keras.optimizers.Adam(HEAD_RATE),
                 keras.losses.BinaryCrossentropy(from_logits=True),
                 jit_compile=jit(),
             )
@@ -125,8 +125,41 @@ def upper_layers(body: keras.Model, share: float) -> list[keras.Layer]:
     return found[::-1][: max(1, round(share * len(found)))]
 
 
-def _weights_of(chosen: Sequence[keras.Layer]) -> list[keras.Variable]:
-    return [weight for layer in chosen for weight in layer.trainable_variables]
+def learning(upper: list[keras.Layer], epoch: int, epochs: int) -> list[keras.Layer]:
+    """Choose the layers that learn in an epoch: none in epoch 0, all in the last, `epochs`.
+
+    At least one from epoch 1 on, also where there are fewer layers than epochs.
+    """
+    return upper[: max(min(epoch, 1), epoch * len(upper) // epochs)]
+
+
+def _optimizer(
+    settings: FinetuneSettings,
+    steps: int,
+    weights: list[keras.Variable],
+    before: keras.optimizers.Optimizer | None,
+) -> keras.optimizers.Optimizer:
+    """Make the optimizer of an epoch, which goes on from where the one `before` stopped.
+
+    Under JAX an optimizer updates just the weights that it was built with, in their order: one that
+    was built with all could not begin with some. Under TensorFlow the numbers are the same as such
+    a one's.
+
+    Args:
+        settings: the training.
+        steps: of an epoch.
+        weights: that learn now.
+        before: of the last epoch, whose weights are among them; None in the first.
+    """
+    rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, settings.epochs * steps)
+    optimizer = keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay)
+    optimizer.build(weights)
+    if before is not None:
+        optimizer.iterations.assign(before.iterations)
+        averages = {average.name: average for average in optimizer.variables[1:]}
+        for average in before.variables[1:]:  # two of each weight; the first is `iterations`
+            averages[average.name].assign(average)
+    return optimizer
 
 
 def _set_trainable(body: keras.Model, chosen: Sequence[keras.Layer]) -> None:

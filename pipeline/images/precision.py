@@ -2,23 +2,33 @@
 
 The choice depends on the machine (bfloat16 is fast on CPUs with AVX512-BF16 or AMX and on GPUs, and
 slow elsewhere), so features made with `auto` are the same bytes only on machines of one kind.
+It is kept beside the features that were made with it: asked again, a machine that is busy might
+choose otherwise, and all features would have to be made again.
+
+    <folder of the cache>/precision.json    {what it was chosen for: "float32", ...}
 """
 
+import json
 import logging
 import time
-from typing import NamedTuple, get_args
+from pathlib import Path
+from typing import Any, NamedTuple, get_args
 
+import keras
 import numpy as np
 
+from pipeline import backend
+from pipeline.files import write_json
 from pipeline.images.encoder import Encoder
-from pipeline.images.spec import Arithmetic
+from pipeline.images.spec import Arithmetic, Pooling
 
 log = logging.getLogger(__name__)
 
 MIN_COSINE = 0.999  # with float32, of each picture of the probe
 MIN_GAIN = 1.1  # times as fast: less could be chance, and would change from run to run
 TRIES = 3  # timed calls; the least counts
-PROBE = 16  # pictures of the probe batch
+PROBE = 16  # pictures of the probe batch on a CPU; a GPU is busy with a whole batch alone
+CHOICES = "precision.json"
 
 
 class Probe(NamedTuple):
@@ -27,6 +37,43 @@ class Probe(NamedTuple):
     precision: Arithmetic
     seconds: float  # for the probe batch
     cosine: float  # with float32, the least of the batch; nan where it cannot be run
+
+
+def probe_size(batch_size: int) -> int:
+    """Tell of how many pictures the probe is, where features are made in batches of so many."""
+    return batch_size if backend.has_gpu() else PROBE
+
+
+def chosen_for(fingerprint: str, pooling: Pooling, size: int) -> str:
+    """Name all that a choice depends on: the encoder, how it is run and on what, and the probe."""
+    device = backend.kind_of_device()
+    return " | ".join([fingerprint, pooling, keras.backend.backend(), device, f"{size} pictures"])
+
+
+def known_choice(folder: Path, name: str) -> Arithmetic | None:
+    """Look up what was chosen before, in a folder of cached features; None if it is not known."""
+    choice = _choices(folder).get(name)
+    if choice not in get_args(Arithmetic):
+        return None
+    log.info("features: precision %s, as was chosen before (%s)", choice, folder / CHOICES)
+    return choice
+
+
+def keep_choice(folder: Path, name: str, choice: Arithmetic) -> None:
+    """Keep what was chosen, if the folder can be written: a cache may be there only to be read."""
+    try:
+        write_json(folder / CHOICES, {**_choices(folder), name: choice})
+    except OSError as error:
+        log.warning("%s could not be written, so it is chosen anew next time: %s", CHOICES, error)
+
+
+def _choices(folder: Path) -> dict[str, Any]:
+    """Read all choices; none where the file is absent or is not one."""
+    try:
+        found = json.loads((folder / CHOICES).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def fastest(encoder: Encoder, pictures: np.ndarray) -> Encoder:

@@ -61,21 +61,62 @@ def test_a_package_that_is_not_there(monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("backend", "missing"), [("tensorflow", "tensorflow"), ("jax", "jax"), (None, "tensorflow")]
+)
+def test_the_backend_that_is_set_has_to_be_there_and_no_other(monkeypatch, backend, missing):
+    if backend:
+        monkeypatch.setenv("KERAS_BACKEND", backend)
+    else:
+        monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    known = doctor._version
+    without = {"tensorflow", "jax"}
+    monkeypatch.setattr(doctor, "_version", lambda name: None if name in without else known(name))
+    assert doctor.packages().advice.startswith(f"{missing} not installed")
+    without.remove(missing)
+    assert doctor.packages().state == "ok"
+
+
+@pytest.mark.parametrize(
     ("cards", "seen", "state", "told"),
     [
-        ("H200\n", "1", "ok", "1 used by TensorFlow: H200"),
-        ("H200\n", "0", "note", "EXTRAS=gpu"),
-        ("", "0", "note", "run on the CPU"),
-        ("", "", "problem", "cannot be imported"),
+        ("H200\n", "gpu:0", "ok", "1 used by TensorFlow: H200"),
+        ("H200\nH200\n", "gpu:0 gpu:1", "ok", "2 used by TensorFlow: H200, H200"),
+        ("H200\n", "cpu:0", "note", "EXTRAS=gpu"),
+        ("", "cpu:0", "note", "run on the CPU"),
+        ("", "", "problem", "TensorFlow cannot be imported"),
         ("H200\n", None, "note", "does not start within 60 s"),
-        (None, "1", "ok", "1 used by TensorFlow"),
+        (None, "gpu:0", "ok", "1 used by TensorFlow"),
     ],
 )
-def test_gpu(answers, cards, seen, state, told):
-    answers.update({"nvidia-smi": cards, "tensorflow": seen})
+def test_gpu(answers, monkeypatch, cards, seen, state, told):
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    answers.update({"nvidia-smi": cards, "list_devices": seen})
     found = doctor.gpu()
     assert found.state == state
     assert told in found.found + found.advice
+
+
+@pytest.mark.parametrize(
+    ("seen", "state", "told"),
+    [
+        ("cuda:0", "ok", "1 used by JAX: H200"),
+        ("cpu:0", "note", 'JAX does not see it. Install its CUDA build: pip install "jax[cuda13]"'),
+        ("", "problem", "JAX cannot be imported"),
+    ],
+)
+def test_a_gpu_under_jax(answers, monkeypatch, seen, state, told):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    answers.update({"nvidia-smi": "H200\n", "list_devices": seen})
+    found = doctor.gpu()
+    assert found.state == state
+    assert told in found.found + found.advice
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_devices_are_asked_for_real(monkeypatch, backend):
+    monkeypatch.setenv("KERAS_BACKEND", backend)
+    found = doctor._output([sys.executable, "-c", doctor.DEVICES])
+    assert found is None or found.split()[0].rstrip("0123456789") in ("cpu:", "gpu:", "cuda:")
 
 
 def test_java_is_started_for_real():

@@ -43,6 +43,18 @@ def test_flags_of_the_cpu(monkeypatch, tmp_path, told, flags):
     assert cpu_flags() == flags
 
 
+def test_cpus_of_one_name_that_can_do_different_things_are_two_kinds(monkeypatch, tmp_path):
+    known, kinds = tmp_path / "cpuinfo", []
+    monkeypatch.setattr(machine, "CPU", known)
+    for name, flags in (("Xeon", "avx2 amx"), ("Xeon", "avx2"), ("EPYC", "avx2")):
+        known.write_text(f"model name : {name}\nflags : {flags}\n")
+        kinds.append(machine.cpu_kind())
+    assert [kind.split()[0] for kind in kinds] == ["Xeon", "Xeon", "EPYC"]
+    assert len(set(kinds)) == 3
+    known.unlink()
+    assert machine.cpu_kind().startswith(platform.machine())
+
+
 def run(work):
     """Run Python code in a process of its own; return what it prints."""
     command = [sys.executable, "-c", work]
@@ -69,6 +81,23 @@ def test_memory_that_was_freed_is_used_again():
     """80 MB are 19,500 pages: without `keep_memory` they are cleared anew for every array."""
     told = run(FAULTS)
     assert int(told) < 1000
+
+
+GROWTH = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+
+
+@pytest.mark.parametrize("name", GROWTH)
+@pytest.mark.parametrize("set_by_the_user", [None, "other"])
+def test_a_gpu_s_memory_is_shared_unless_the_user_says_otherwise(
+    monkeypatch, name, set_by_the_user
+):
+    """Both are read by TensorFlow and JAX themselves, when they first look for GPUs."""
+    monkeypatch.delenv(name, raising=False)
+    if set_by_the_user:
+        monkeypatch.setenv(name, set_by_the_user)
+    assert run(f"import os, pipeline; print(os.environ['{name}'])") == (
+        set_by_the_user or GROWTH[name]
+    )
 
 
 def test_where_there_is_no_mallopt_nothing_happens(monkeypatch):

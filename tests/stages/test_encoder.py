@@ -1,10 +1,13 @@
 """The command `encoder`."""
 
 import shutil
+import tracemalloc
 
+import numpy as np
 import pytest
 
 from pipeline.images.encoder import Encoder
+from stages.encoder import _read_all
 
 
 @pytest.fixture
@@ -22,6 +25,23 @@ def test_compact_is_trained_on_the_captions(encoded):
     encoder = Encoder.load(encoded.data / "encoder")
     assert (encoder.spec.network, encoder.spec.side) == ("compact", 32)
     assert (encoder.spec.features, encoder.spec.source) == (2048, "train")
+
+
+def test_pictures_are_held_once_in_their_order(monkeypatch):
+    sizes = [256] * 40 + [100]
+
+    def batches(pictures, raw, side, batch_size):
+        for number, size in enumerate(sizes):
+            yield range(size), np.full((size, side, side, 3), number, np.uint8)
+
+    monkeypatch.setattr("stages.encoder.read_batches", batches)
+    tracemalloc.start()
+    pixels = _read_all(range(sum(sizes)), None, 32)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1.2 * pixels.nbytes
+    assert pixels.shape == (sum(sizes), 32, 32, 3)
+    assert np.array_equal(pixels[:, 0, 0, 0], np.repeat(np.arange(41), sizes))
 
 
 @pytest.mark.slow

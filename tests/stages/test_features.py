@@ -8,8 +8,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from pipeline.errors import InputError
 from pipeline.files import unsealed, write_sealed
 from pipeline.images.decode import read_square
+from pipeline.images.devices import OnDevices
 from pipeline.images.encoder import Encoder
 from pipeline.images.shards import read_manifest, read_shards
 from stages.features import at_once
@@ -68,6 +70,48 @@ def test_auto_settles_on_a_precision_and_says_so(featured, tmp_path, caplog):
     assert "by 16 pictures (each: float32 " in caplog.text
 
 
+def test_auto_is_settled_once_for_a_cache(featured, tmp_path, monkeypatch, caplog):
+    cache = featured.data / "cache" / "features"
+    shutil.rmtree(cache)
+    probed = []
+
+    def fastest(encoder, pixels):
+        probed.append(len(pixels))
+        return encoder.at("bfloat16")  # as it may be chosen by chance
+
+    monkeypatch.setattr("stages.features.fastest", fastest)
+    with caplog.at_level(logging.INFO):
+        for _ in range(2):
+            assert run(featured, tmp_path / "out", precision="auto").code == 0
+    assert probed == [16]
+    assert read_manifest(tmp_path / "out").encoder.endswith("-bfloat16")
+    assert f"bfloat16, as was chosen before ({cache / 'precision.json'})" in caplog.text
+    assert "0 encoded now" in caplog.text, "no picture is encoded again"
+    assert run(featured, tmp_path / "out", precision="auto", pooling="grid").code == 0
+    assert probed == [16, 16], "another network is another choice"
+    assert run(featured, tmp_path / "out", precision="auto").code == 0
+    assert probed == [16, 16], "and the first one is still known"
+    shutil.rmtree(cache)  # as `make clean-cache` does
+    assert run(featured, tmp_path / "out", precision="auto").code == 0
+    assert probed == [16, 16, 16]
+
+
+@pytest.mark.parametrize(("has_gpu", "expected"), [(True, 20), (False, 16)])
+def test_a_gpu_is_probed_with_a_whole_batch(featured, tmp_path, monkeypatch, has_gpu, expected):
+    probed = []
+
+    def fastest(encoder, pixels):
+        probed.append(len(pixels))
+        raise InputError("enough")
+
+    (featured.data / "cache" / "features" / "precision.json").unlink(missing_ok=True)
+    monkeypatch.setattr("pipeline.backend.has_gpu", lambda: has_gpu)
+    monkeypatch.setattr("pipeline.backend.kind_of_device", lambda: "H200")
+    monkeypatch.setattr("stages.features.fastest", fastest)
+    assert run(featured, tmp_path / "out", precision="auto", batch_size=20).code == 2
+    assert probed == [expected]
+
+
 def test_the_slowest_part_is_told(featured, tmp_path, caplog):
     shutil.rmtree(featured.data / "cache" / "features")
     with caplog.at_level(logging.INFO):
@@ -87,6 +131,29 @@ def test_two_batches_are_encoded_at_once_where_that_is_safe(
     monkeypatch.setattr("keras.backend.backend", lambda: backend)
     monkeypatch.setattr("pipeline.backend.has_gpu", lambda: has_gpu)
     assert at_once() == expected
+
+
+@pytest.mark.parametrize("gpus", [0, 1, 2])
+def test_all_gpus_are_taken_and_told_where_there_are_several(
+    featured, tmp_path, monkeypatch, caplog, gpus
+):
+    taken = []
+    monkeypatch.setattr("pipeline.backend.gpus", lambda: ["cpu:0"] * gpus)
+    monkeypatch.setattr(
+        "stages.features.extract",
+        lambda pictures, raw, source, *_: taken.append(source) or stop(),
+    )
+
+    def stop():
+        raise InputError("enough")
+
+    with caplog.at_level(logging.INFO):
+        assert run(featured, tmp_path / "out").code == 2
+    [source] = taken
+    assert (source.at_once, type(source.encode.__self__)) == (
+        (2, OnDevices) if gpus == 2 else (2 - gpus, Encoder)
+    )
+    assert ("encodes on 2 GPUs" in caplog.text) is (gpus == 2)
 
 
 def test_what_has_no_room_is_one_line(featured, one_line, tmp_path, monkeypatch):

@@ -497,7 +497,7 @@ def test_in_half_precision_weights_and_scores_are_float32(name, shape, precision
 
 
 @pytest.mark.parametrize("name", sorted(name for name in DECODERS if not DECODERS[name].needs_grid))
-@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
+@pytest.mark.parametrize("precision", ["float32", "mixed_float16", "mixed_bfloat16"])
 def test_cudnn_has_the_lstm_whatever_is_turned_on(name, precision):
     """The words are read by one fused kernel in training, forwards and backwards."""
     if not has_gpu():
@@ -520,6 +520,7 @@ def test_cudnn_has_the_lstm_whatever_is_turned_on(name, precision):
     [
         ("tensorflow", "float32", True),
         ("tensorflow", "mixed_float16", True),
+        ("tensorflow", "mixed_bfloat16", True),
         ("jax", "float32", True),
         ("jax", "mixed_bfloat16", False),  # JAX's cuDNN LSTM raises for it while it compiles
     ],

@@ -8,7 +8,14 @@ from PIL import Image
 
 from pipeline import backend
 from pipeline.errors import InputError
-from pipeline.images.finetune import FinetuneSettings, finetune, half_mirrored, upper_layers
+from pipeline.images.finetune import (
+    FinetuneSettings,
+    _optimizer,
+    finetune,
+    half_mirrored,
+    learning,
+    upper_layers,
+)
 from tests.pipeline.images.conftest import draw
 
 SIDE = 16
@@ -93,6 +100,44 @@ def test_the_uppermost_come_first(tmp_path, monkeypatch):
     monkeypatch.setattr(keras.Model, "compile", compile_)
     finetune(encoder, body, *_arguments(tmp_path), SETTINGS.model_copy(update={"epochs": 2}))
     assert trained == [[], ["highest"], ["high", "highest"]]
+
+
+@pytest.mark.parametrize(
+    ("number", "epochs", "counts"),
+    [
+        (31, 6, [0, 5, 10, 15, 20, 25, 31]),
+        (2, 4, [0, 1, 1, 1, 2]),
+        (1, 3, [0, 1, 1, 1]),  # a small share: the one layer learns from the first epoch on
+    ],
+)
+def test_more_layers_learn_epoch_after_epoch_and_always_one(number, epochs, counts):
+    upper = [layers.Dense(1) for _ in range(number)]
+    found = [learning(upper, epoch, epochs) for epoch in range(epochs + 1)]
+    assert [len(chosen) for chosen in found] == counts
+    assert all(chosen == upper[: len(chosen)] for chosen in found)
+
+
+def test_the_optimizer_goes_on_as_one_that_knew_all_weights_from_the_start():
+    settings = SETTINGS.model_copy(update={"weight_decay": 0.1})
+    rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, settings.epochs * 5)
+    whole = keras.optimizers.AdamW(rate, weight_decay=0.1)
+    rng = np.random.default_rng(1)
+    ours, theirs = (
+        [keras.Variable(np.ones(3, "float32"), name=name) for name in ("late", "early")]
+        for _ in range(2)
+    )
+    whole.build(theirs[::-1])
+    optimizer = None
+    for epoch in range(1, 4):
+        first = 1 if epoch == 1 else 0  # in the model's order, what comes in later is before
+        optimizer = _optimizer(settings, 5, ours[first:], optimizer)
+        for _ in range(5):
+            gradients = [rng.normal(size=3).astype("float32") for _ in ours[first:]]
+            optimizer.apply(gradients, ours[first:])
+            whole.apply(gradients, theirs[first:])
+    for one, other in zip(ours, theirs, strict=True):
+        assert np.array_equal(one, other)
+        assert not np.array_equal(one, np.ones(3))
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import layers
 
+from pipeline.images import inference
 from pipeline.images.inference import fold, in_precision, inference_model
 from pipeline.images.networks import NETWORKS, with_preprocessing
 from pipeline.images.precision import least_cosine
@@ -130,6 +131,20 @@ def test_another_precision_has_the_same_weights_and_leaves_the_setting_as_it_was
     assert {layer.compute_dtype for layer in other.layers} == {"bfloat16"}
     assert all(map(np.array_equal, other.get_weights(), mobilenet.get_weights()))
     assert in_precision(mobilenet, "MobileNetV2", SIDE, "float32") is mobilenet
+
+
+@pytest.mark.parametrize("asked", ["auto", False])
+@pytest.mark.parametrize("pooling", ["average", "grid"])
+def test_whether_xla_compiles_is_asked_of_the_backend(monkeypatch, asked, pooling):
+    """On a CPU TensorFlow's XLA takes ten times as long, on a GPU it is what is wanted."""
+    compiled = []
+    monkeypatch.setattr(inference, "jit", lambda: asked)
+    monkeypatch.setattr(
+        keras.Model, "compile", lambda self, **options: compiled.append((self.name, options))
+    )
+    body = NETWORKS["compact"].body(None, SIDE)
+    inference_model(body, "compact", SIDE, pooling, "float32")
+    assert compiled == [("encoder", {"jit_compile": asked})]
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])

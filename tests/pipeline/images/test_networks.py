@@ -69,6 +69,21 @@ def test_before_pooling_there_is_a_map(name, side, shape):
     assert before_pooling(body).output_shape == (None, *shape)
 
 
+@pytest.mark.slow
+def test_inception_sees_299_pixels_and_gives_a_grid_of_8_by_8():
+    network = NETWORKS["InceptionV3"]
+    keras.utils.set_random_seed(1)
+    body = network.body(None, network.side)
+    grid = with_preprocessing(before_pooling(body), network, network.side)
+    pixels = np.random.default_rng(1).integers(0, 256, (1, 299, 299, 3), dtype=np.uint8)
+    found = grid.predict_on_batch(pixels)
+    assert (found.shape, found.dtype) == ((1, 8, 8, 2048), np.float32)
+    assert np.isfinite(found).all()
+    assert found.std((1, 2)).max() > 0, "places differ"
+    average = with_preprocessing(body, network, network.side).predict_on_batch(pixels)
+    np.testing.assert_allclose(found.mean((1, 2)), average, rtol=1e-3, atol=1e-6)
+
+
 def test_places_are_x_and_y_from_minus_one_to_one():
     values = keras.ops.convert_to_numpy(Places()(np.zeros((2, 3, 5, 3), "float32")))
     assert values.shape == (2, 3, 5, 5)

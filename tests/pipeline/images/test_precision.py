@@ -9,7 +9,16 @@ import pytest
 from pipeline.images import precision
 from pipeline.images.encoder import Encoder
 from pipeline.images.networks import NETWORKS
-from pipeline.images.precision import Probe, choose, fastest, least_cosine
+from pipeline.images.precision import (
+    CHOICES,
+    Probe,
+    choose,
+    chosen_for,
+    fastest,
+    keep_choice,
+    known_choice,
+    least_cosine,
+)
 
 SIDE = 32
 
@@ -72,3 +81,38 @@ def test_what_cannot_be_run_is_not_chosen(encoder, monkeypatch, caplog):
     with caplog.at_level(logging.INFO):
         assert fastest(encoder, np.ones((2, SIDE, SIDE, 3), "uint8")).precision == "float32"
     assert "bfloat16 cannot be had: no such kernel" in caplog.text
+
+
+def test_choices_are_kept_side_by_side(tmp_path, caplog):
+    assert known_choice(tmp_path / "cache", "one") is None
+    keep_choice(tmp_path / "cache", "one", "bfloat16")
+    keep_choice(tmp_path / "cache", "other", "float32")
+    with caplog.at_level(logging.INFO):
+        assert known_choice(tmp_path / "cache", "one") == "bfloat16"
+    assert "bfloat16, as was chosen before" in caplog.text
+    assert known_choice(tmp_path / "cache", "other") == "float32"
+    assert known_choice(tmp_path / "cache", "third") is None
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"one": "float64"}', '{"one": ["float32"]}'])
+def test_choices_that_cannot_be_read_are_made_anew(tmp_path, content):
+    (tmp_path / CHOICES).write_text(content)
+    assert known_choice(tmp_path, "one") is None
+    keep_choice(tmp_path, "one", "float16")
+    assert known_choice(tmp_path, "one") == "float16"
+
+
+def test_a_cache_that_may_only_be_read_stops_nothing(tmp_path, caplog):
+    (tmp_path / "cache").write_text("a file where a folder should be")
+    keep_choice(tmp_path / "cache", "one", "float16")
+    assert "precision.json could not be written" in caplog.text
+
+
+def test_a_choice_is_for_one_encoder_one_device_and_one_size(monkeypatch):
+    asked = [("a", "average", 16), ("b", "average", 16), ("a", "grid", 16), ("a", "average", 128)]
+    names = {chosen_for(*one) for one in asked}
+    monkeypatch.setattr("pipeline.backend.kind_of_device", lambda: "NVIDIA H200")
+    names.add(chosen_for("a", "average", 16))
+    monkeypatch.setattr("keras.backend.backend", lambda: "jax")
+    names.add(chosen_for("a", "average", 16))
+    assert len(names) == 6
