@@ -142,6 +142,7 @@ def train(
     files = [images, captions, vocabulary, embeddings, encoder / SPEC, features / MANIFEST]
     splits = {name: _split(name, *tables, known, words) for name in ("train", "val")}
     inputs = Inputs(files, words, embeddings, known.shape, **splits)
+    _check_pictures(inputs, settings)
     if settings.word_vectors == "random" and has_vectors(embeddings):
         log.warning(
             "train: the word vectors of vocabulary.embeddings.file are not used, as"
@@ -165,6 +166,25 @@ def train(
         shutil.rmtree(one.left_over, ignore_errors=True)
         kept.mark_used(one.checkpoint)
     kept.keep_newest(cache, KEPT * len(settings.seeds))
+
+
+def _check_pictures(inputs: Inputs, settings: TrainStageSettings) -> None:
+    """Tell where CIDEr-D is 0 whatever is captioned, as of a single picture it is.
+
+    Raises:
+        InputError: it would reward self-critical training, which could learn nothing then.
+    """
+    if settings.self_critical.epochs and len(inputs.train.references) == 1:
+        raise InputError(
+            "train.self_critical: expected two training pictures at least. Received: 1, of which "
+            "CIDEr-D, that rewards captions, is always 0. Add pictures, or set "
+            "train.self_critical.epochs to 0"
+        )
+    if len(inputs.val.references) == 1:
+        log.warning(
+            "train: split val has 1 picture, of which CIDEr-D is always 0: the epoch with the"
+            " lowest val_loss is kept, and val_cider_d tells nothing; add pictures to val"
+        )
 
 
 def _train(

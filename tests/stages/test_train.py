@@ -252,6 +252,37 @@ def folders(monkeypatch) -> list[Path]:
     return asked
 
 
+@pytest.fixture
+def with_few(make_tiny, train_inputs, tmp_path):
+    """Make what `train` is given, with a list of as many pictures of each split."""
+
+    def made(**splits: int) -> tuple[Path, ...]:
+        return make_tiny(tmp_path / "data", splits).images, *train_inputs[1:]
+
+    return made
+
+
+@pytest.mark.parametrize(("val", "warns"), [(1, True), (2, False)])
+def test_one_validation_picture_is_warned_of(
+    featured, with_few, tmp_path, folders, caplog, val, warns
+):
+    featured.run("train", *with_few(train=6, val=val), tmp_path / "out")
+    assert len(folders) == 1
+    assert ("the epoch with the lowest val_loss is kept" in caplog.text) == warns
+
+
+def test_one_training_picture_is_none_to_reward_captions_by(
+    featured, with_few, one_line, tmp_path, folders
+):
+    inputs, out = with_few(train=1, val=2), tmp_path / "out"
+    further = {**SETTINGS["train"]["self_critical"], "epochs": 1}
+    result = featured.run("train", *inputs, out, self_critical=further)
+    assert "train.self_critical: expected two training pictures" in one_line(result)
+    assert not folders, "told before anything is trained"
+    featured.run("train", *inputs, out)
+    assert folders, "cross-entropy can learn of one"
+
+
 def test_a_killed_training_does_not_continue_with_other_word_vectors(
     featured, train_inputs, tmp_path, folders, caplog
 ):
