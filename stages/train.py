@@ -52,6 +52,7 @@ DECIDING = (
 # In these folders, what training does not import.
 BESIDE = tuple(f"pipeline/captioner/{name}.py" for name in ("bundle_zip", "output", "pictures"))
 KEPT = 3  # finished trainings whose checkpoints stay, for self-critical training to begin from
+KEPT_KILLED = 10  # checkpoints that stay of trainings that did not come to a bundle
 
 
 class TrainStageSettings(FitSettings):
@@ -165,7 +166,7 @@ def train(
     for one in trained.values():
         shutil.rmtree(one.left_over, ignore_errors=True)
         kept.mark_used(one.checkpoint)
-    kept.keep_newest(cache, KEPT * len(settings.seeds))
+    kept.keep_newest(cache, KEPT * len(settings.seeds), KEPT_KILLED)
 
 
 def _check_pictures(inputs: Inputs, settings: TrainStageSettings) -> None:

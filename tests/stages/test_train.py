@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from pipeline.captioner import bundle
+from pipeline.captioner import bundle, training
 from pipeline.captioner.captioner import SearchSettings
 from pipeline.errors import InputError
 from pipeline.files import unsealed, write_sealed
@@ -40,14 +40,29 @@ def test_the_finished_checkpoint_stays_to_begin_from(trained):
 
 
 @pytest.mark.slow
-def test_of_finished_checkpoints_the_newest_stay(trained, train_inputs, tmp_path):
+def test_of_finished_checkpoints_the_newest_stay_and_those_of_a_killed_run_too(
+    trained, train_inputs, tmp_path, monkeypatch
+):
     folder = trained.data / "cache" / "train"
-    before = set(folder.iterdir())
+    shutil.rmtree(folder, ignore_errors=True)
+    fit = training.fit
+
+    def killed_in_the_second(captioner, train, val, settings, *others):
+        if settings.seed == 21:
+            raise InputError("killed")
+        return fit(captioner, train, val, settings, *others)
+
     try:
+        with monkeypatch.context() as patch:
+            patch.setattr("pipeline.captioner.training.fit", killed_in_the_second)
+            trained.run("train", *train_inputs, tmp_path, epochs=1, seeds=[20, 21])
+        [first] = folder.iterdir()  # over, and no bundle came of it
         for seed in range(KEPT + 1):
             result = trained.run("train", *train_inputs, tmp_path, epochs=1, seeds=[10 + seed])
             assert result.code == 0, result.err
-        assert len(set(folder.iterdir()) - before) == KEPT
+        found = set(folder.iterdir())
+        assert first in found
+        assert len(found) == KEPT + 1
     finally:
         shutil.rmtree(folder)
 
