@@ -90,6 +90,29 @@ class TrainStageSettings(FitSettings):
                 f"Received: {self.attention_penalty} for {self.decoder}. Set it to 0, or "
                 "train.decoder to attention, adaptive or top_down"
             )
+        if self.attention_width and not DECODERS[self.decoder].needs_grid:
+            raise ValueError(
+                "train.attention_width: expected null for a decoder that attends to no grid. "
+                f"Received: {self.attention_width} for {self.decoder}. Set it to null, or "
+                "train.decoder to attention, adaptive or top_down"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _comes_to_it(self) -> Self:
+        """Refuse what would never begin in as many epochs, and pass for tried."""
+        if self.schedule == "plateau" and self.plateau >= self.patience:
+            raise ValueError(
+                "train.plateau: expected fewer epochs than train.patience with schedule plateau, "
+                f"or training ends before a lower rate is tried. Received: {self.plateau} and "
+                f"{self.patience}. Lower plateau, or raise patience"
+            )
+        if self.scheduled_sampling and self.epochs == 1:
+            raise ValueError(
+                "train.scheduled_sampling: expected 0 for a single epoch, as in the first one no "
+                f"words are replaced. Received: {self.scheduled_sampling}. Set it to 0, or raise "
+                "train.epochs"
+            )
         return self
 
     def of(self, seed: int) -> TrainSettings:

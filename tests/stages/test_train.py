@@ -152,6 +152,12 @@ def test_every_seed_is_trained_and_the_best_comes_first(trained, train_inputs, c
         ({"lerning_rate": 0.1}, "train.lerning_rate is not a setting"),
         ({"label_smoothing": 1.0}, "train.label_smoothing"),
         ({"attention_penalty": 0.5}, "train.attention_penalty: expected 0"),
+        ({"attention_width": 8}, "train.attention_width: expected null"),
+        (
+            {"schedule": "plateau", "plateau": 3},
+            "plateau: expected fewer epochs than train.patience",
+        ),
+        ({"scheduled_sampling": 0.5, "epochs": 1}, "train.scheduled_sampling: expected 0"),
         ({"word_vectors": "frozen"}, "Set vocabulary.embeddings.file, or train.word_vectors"),
     ],
 )
