@@ -23,7 +23,7 @@ from stages.command import run
 
 log = logging.getLogger(__name__)
 
-MOST_COVERED = 0.95  # share of what is said, below which a file of vectors hardly fits it
+LEAST_COVERED = 0.95  # share of what is said, below which a file of vectors hardly fits it
 THRESHOLDS = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 50)  # where the coverage curve is drawn
 
 
@@ -86,7 +86,7 @@ def _warn_of_random(covered: float) -> None:
     Here and not in `train`, which is not told where a vector comes from: whoever names a file comes
     by here first.
     """
-    if covered < MOST_COVERED:
+    if covered < LEAST_COVERED:
         log.warning(
             "vocabulary: of the words said in train, %.1f%% begin at random; with"
             " train.word_vectors: frozen they stay so, with trained they are learned",
