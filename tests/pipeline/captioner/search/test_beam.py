@@ -64,17 +64,17 @@ def test_a_beam_wide_enough_is_exhaustive_search(seed, words, max_words, penalty
     check(found, table, max_words, penalty)
 
 
+@pytest.mark.parametrize("block", [0, 1, 2])
 @given(
     seed=st.integers(0, 10**6),
-    words=st.integers(1, 3),
-    max_words=st.integers(1, 4),
-    min_words=st.integers(0, 4),
-    block=st.integers(0, 2),
-    forbidden=st.sets(st.sampled_from([A, B]), max_size=2),
+    words=st.integers(2, 3),
+    max_words=st.integers(2, 4),
+    min_words=st.integers(0, 3),
+    forbidden=st.sets(st.sampled_from([A, B]), max_size=1),
 )
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=10, deadline=None, derandomize=True)
 def test_within_bounds_too_it_is_exhaustive_search(
-    seed, words, max_words, min_words, block, forbidden
+    block, seed, words, max_words, min_words, forbidden
 ):
     """Exactly the captions that keep to the bounds: nothing else is found, and nothing missed."""
     table = Table.random(seed, words)
