@@ -1,9 +1,13 @@
 """Settings that no stage would take are told before the first stage runs."""
 
 import gzip
+import re
+import shlex
+from itertools import pairwise
 
 import pytest
 import yaml
+from dvc.utils.hydra import get_hydra_sweeps
 
 from stages.settings import SECTIONS
 from tests.copies import ROOT
@@ -79,6 +83,28 @@ def test_sections_that_go_together_are_not(told):
         train__word_vectors="trained",
         vocabulary__embeddings__file="glove.txt",
     )
+
+
+def experiments() -> list[str]:
+    """The lines of the documentation that run experiments."""
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    lines = (line for page in pages for line in page.read_text(encoding="utf-8").splitlines())
+    found = (re.fullmatch(r"(?: {4}|\$ )*(dvc exp run .*-S .*)", line) for line in lines)
+    return sorted({match[1] for match in found if match})
+
+
+def test_experiments_of_the_documentation_are_found():
+    assert any("adaptive" in line for line in experiments())
+    assert len(experiments()) > 4
+
+
+@pytest.mark.parametrize("line", experiments())
+def test_experiments_of_the_documentation_can_be_run(told, line):
+    words = shlex.split(line, comments=True)
+    asked = [value for flag, value in pairwise(words) if flag == "-S"]
+    for one in get_hydra_sweeps({"params.yaml": asked}):
+        pairs = (change.split("=", 1) for change in one["params.yaml"])
+        assert not told(**{name.replace(".", "__"): yaml.safe_load(value) for name, value in pairs})
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import yaml
 
 from pipeline.captioner import bundle, training
 from pipeline.captioner.captioner import SearchSettings
+from pipeline.captioner.checkpoint import History
 from pipeline.errors import InputError
 from pipeline.files import unsealed, write_sealed
 from pipeline.images.encoder import Encoder
@@ -130,6 +131,38 @@ def test_every_seed_is_trained_and_the_best_comes_first(trained, train_inputs, c
     assert again.code == 0, again.err
     assert "loss" not in again.err  # neither is paid again
     assert content(tmp_path) == before
+
+
+def test_of_seeds_trained_on_self_critically_the_best_after_that_comes_first(
+    trained, train_inputs, tmp_path, monkeypatch
+):
+    """By what it reached in that, either way round; cross-entropy orders them one way alone."""
+    reached: dict[int, float] = {}
+
+    def refine(captioner, train, val, settings, seed, checkpoint, on_epoch):
+        weights = captioner.decoder.get_weights()
+        captioner.decoder.set_weights([weight * 0 + seed for weight in weights])
+        told = {"val_loss": float(seed), "val_cider_d": reached[seed]}
+        return History([{"val_loss": 9.0, "val_cider_d": 0.1}, told], best=1)
+
+    monkeypatch.setattr("stages.train.fit_self_critical", refine)
+    further = {**SETTINGS["train"]["self_critical"], "epochs": 1}
+    for best, worst in ((5, 1), (1, 5)):
+        reached[best], reached[worst] = 0.4, 0.3
+        out = tmp_path / str(best)
+        result = trained.run("train", *train_inputs, out, seeds=[1, 5], self_critical=further)
+        assert result.code == 0, result.err
+        members = [
+            one.decoder.get_weights()[0].flat[0] for one in bundle.load_members(out / "bundle")
+        ]
+        assert members == [best, worst]
+        metrics = json.loads((out / "metrics.json").read_text())
+        assert metrics["self_critical"]["val_cider_d"] == pytest.approx(0.35)
+        assert metrics["self_critical"]["val_loss"] == pytest.approx(3.0)
+        deviation = metrics["deviation"]["self_critical"]
+        assert deviation["val_cider_d"] == pytest.approx(0.1 / 2**0.5)
+        assert deviation["val_loss"] == pytest.approx(4 / 2**0.5)
+        assert metrics["seeds"]["5"]["self_critical"]["val_cider_d"] == reached[5]
 
 
 @pytest.mark.parametrize(
