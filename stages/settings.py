@@ -19,7 +19,8 @@ from pipeline.images.settle import EncoderSettings
 from pipeline.params import Settings, load
 from pipeline.reporting.report.settings import ReportSettings
 from pipeline.text.clean import CleanSettings
-from pipeline.text.vocabulary_settings import VocabularySettings
+from pipeline.text.embedding_files import layout_of
+from pipeline.text.vocabulary_settings import EmbeddingSettings, VocabularySettings
 from stages.command import run
 from stages.evaluate import EvaluateSettings
 from stages.train import TrainStageSettings
@@ -77,12 +78,34 @@ def _at_odds(read: Mapping[str, Any]) -> list[str]:
             f"train.decoder: {train.decoder} needs a grid. Set features.pooling: grid, or choose "
             "another decoder"
         )
-    if train.word_vectors != "random" and read["vocabulary"].embeddings.file is None:
-        told.append(
+    if train.word_vectors != "random":
+        told += _unfit_vectors(train, read["vocabulary"].embeddings)
+    return told
+
+
+def _unfit_vectors(train: TrainStageSettings, embeddings: EmbeddingSettings) -> list[str]:
+    """Tell why a decoder cannot begin with the word vectors that are named, if it cannot.
+
+    A file that is not there is told by `vocabulary`, soon; another width only by `train`.
+    """
+    if embeddings.file is None:
+        return [
             f"train.word_vectors: {train.word_vectors} needs pretrained word vectors. Set "
             "vocabulary.embeddings.file, or train.word_vectors: random"
-        )
-    return told
+        ]
+    path = Path(embeddings.folder) / embeddings.file
+    if not path.is_file():
+        return []
+    try:
+        width = layout_of(path, embeddings.format).width
+    except InputError as error:
+        return [str(error)]
+    if width == train.embedding:
+        return []
+    return [
+        f"train.embedding: expected {width}, as {path} has vectors of so many numbers. Received: "
+        f"{train.embedding}. Set it to {width}, or name another vocabulary.embeddings.file"
+    ]
 
 
 if __name__ == "__main__":

@@ -52,6 +52,7 @@ DECIDING = (
 # In these folders, what training does not import.
 BESIDE = tuple(f"pipeline/captioner/{name}.py" for name in ("bundle_zip", "output", "pictures"))
 KEPT = 3  # finished trainings whose checkpoints stay, for self-critical training to begin from
+KEPT_KILLED = 10  # checkpoints that stay of trainings that did not come to a bundle
 
 
 class TrainStageSettings(FitSettings):
@@ -88,6 +89,29 @@ class TrainStageSettings(FitSettings):
                 "train.attention_penalty: expected 0 for a decoder that attends to no grid. "
                 f"Received: {self.attention_penalty} for {self.decoder}. Set it to 0, or "
                 "train.decoder to attention, adaptive or top_down"
+            )
+        if self.attention_width and not DECODERS[self.decoder].needs_grid:
+            raise ValueError(
+                "train.attention_width: expected null for a decoder that attends to no grid. "
+                f"Received: {self.attention_width} for {self.decoder}. Set it to null, or "
+                "train.decoder to attention, adaptive or top_down"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _comes_to_it(self) -> Self:
+        """Refuse what would never begin in as many epochs, and pass for tried."""
+        if self.schedule == "plateau" and self.plateau >= self.patience:
+            raise ValueError(
+                "train.plateau: expected fewer epochs than train.patience with schedule plateau, "
+                f"or training ends before a lower rate is tried. Received: {self.plateau} and "
+                f"{self.patience}. Lower plateau, or raise patience"
+            )
+        if self.scheduled_sampling and self.epochs == 1:
+            raise ValueError(
+                "train.scheduled_sampling: expected 0 for a single epoch, as in the first one no "
+                f"words are replaced. Received: {self.scheduled_sampling}. Set it to 0, or raise "
+                "train.epochs"
             )
         return self
 
@@ -142,6 +166,7 @@ def train(
     files = [images, captions, vocabulary, embeddings, encoder / SPEC, features / MANIFEST]
     splits = {name: _split(name, *tables, known, words) for name in ("train", "val")}
     inputs = Inputs(files, words, embeddings, known.shape, **splits)
+    _check_pictures(inputs, settings)
     if settings.word_vectors == "random" and has_vectors(embeddings):
         log.warning(
             "train: the word vectors of vocabulary.embeddings.file are not used, as"
@@ -164,7 +189,26 @@ def train(
     for one in trained.values():
         shutil.rmtree(one.left_over, ignore_errors=True)
         kept.mark_used(one.checkpoint)
-    kept.keep_newest(cache, KEPT * len(settings.seeds))
+    kept.keep_newest(cache, KEPT * len(settings.seeds), KEPT_KILLED)
+
+
+def _check_pictures(inputs: Inputs, settings: TrainStageSettings) -> None:
+    """Tell where CIDEr-D is 0 whatever is captioned, as of a single picture it is.
+
+    Raises:
+        InputError: it would reward self-critical training, which could learn nothing then.
+    """
+    if settings.self_critical.epochs and len(inputs.train.references) == 1:
+        raise InputError(
+            "train.self_critical: expected two training pictures at least. Received: 1, of which "
+            "CIDEr-D, that rewards captions, is always 0. Add pictures, or set "
+            "train.self_critical.epochs to 0"
+        )
+    if len(inputs.val.references) == 1:
+        log.warning(
+            "train: split val has 1 picture, of which CIDEr-D is always 0: the epoch with the"
+            " lowest val_loss is kept, and val_cider_d tells nothing; add pictures to val"
+        )
 
 
 def _train(

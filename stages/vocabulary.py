@@ -23,6 +23,7 @@ from stages.command import run
 
 log = logging.getLogger(__name__)
 
+LEAST_COVERED = 0.95  # share of what is said, below which a file of vectors hardly fits it
 THRESHOLDS = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 50)  # where the coverage curve is drawn
 
 
@@ -42,6 +43,7 @@ def vocabulary(
     matched = _match(words, embeddings, settings.embeddings)
     if matched:
         metrics["embeddings"] = _figures(matched, tokens)
+        _warn_of_random(metrics["embeddings"]["coverage"]["train"])
 
     words.write(out / "vocabulary.json")
     nothing = np.zeros((len(words), 0), np.float32)
@@ -76,6 +78,20 @@ def _match(words: Vocabulary, folder: Path, settings: EmbeddingSettings) -> Matc
     if matched.file.first_broken:
         log.warning("vocabulary: the first broken one is %s", matched.file.first_broken)
     return matched
+
+
+def _warn_of_random(covered: float) -> None:
+    """Tell where much of what training captions say has no vector of the file.
+
+    Here and not in `train`, which is not told where a vector comes from: whoever names a file comes
+    by here first.
+    """
+    if covered < LEAST_COVERED:
+        log.warning(
+            "vocabulary: of the words said in train, %.1f%% begin at random; with"
+            " train.word_vectors: frozen they stay so, with trained they are learned",
+            100 * (1 - covered),
+        )
 
 
 def _figures(matched: Matched, tokens: Mapping[str, Iterable[Sequence[str]]]) -> dict[str, Any]:

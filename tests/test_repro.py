@@ -3,6 +3,8 @@
 Each test changes one thing, looks at which stages ran, and changes it back.
 """
 
+import json
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -88,6 +90,22 @@ def test_a_data_set_s_folder_may_be_called_as_folders_are(copy):
     told = copy.run(sys.executable, "-m", "dvc", "repro", "explore")
     copy.set("ingest", **before)
     assert "Running stage 'explore'" in told
+
+
+def test_an_experiment_with_several_seeds_runs_in_the_work_tree(copy):
+    before = (copy.root / "params.yaml").read_bytes()
+    settings = "-S", "train.units=9", "-S", "train.seeds=[1,2]"
+    told = copy.run(sys.executable, "-m", "dvc", "exp", "run", *settings)
+    (copy.root / "params.yaml").write_bytes(before)
+    assert set(re.findall(r"Running stage '(\w+)'", told)) == {
+        "train",
+        "sweep",
+        "evaluate",
+        "report",
+    }
+    metrics = json.loads((copy.root / "data/evaluate/metrics.json").read_text())
+    assert set(metrics["seeds"]) >= {"mean", "deviation"}
+    assert copy.repro()[0] == set()
 
 
 def test_metrics_of_two_commits_can_be_compared(copy):

@@ -20,6 +20,7 @@ from pipeline.captioner.search.sampling import uniforms_of
 # The settings are those of this module's callers, too.
 from pipeline.captioner.search.settings import SearchSettings as SearchSettings
 from pipeline.errors import InputError
+from pipeline.text.marks import START
 from pipeline.text.vocabulary import Vocabulary
 
 PICTURES_AT_ONCE = 256  # searched together; fills the cores
@@ -83,8 +84,9 @@ class Captioner:
 
         Raises:
             InputError: the features have not the shape of those in training, a required word is
-                unknown, no caption of a picture is as the settings want it, or consensus or a guide
-                is asked for and it is not known what people said.
+                unknown, no caption of a picture is as the settings want it, what the decoder says
+                of one is no number, or consensus or a guide is asked for and it is not known what
+                people said.
         """
         self._check(features)
         self.check_consensus(max(settings.consensus, settings.guide))
@@ -96,18 +98,46 @@ class Captioner:
                 self._read(*one) for one in zip(*(part[:count] for part in parts), strict=True)
             ]
         if not all(found):
-            # Once each: who searches a few pictures fills them up with copies.
-            without = {
-                np.asarray(features[row : row + 1]).tobytes()
-                for row, captions in enumerate(found)
-                if not captions
-            }
-            raise InputError(
-                f"search: expected a caption of at most {settings.max_words} words for every "
-                f"picture. Received: none of {len(without)} pictures. Lower min_words, raise "
-                "beam_width, or forbid and block fewer words"
-            )
+            raise self._without_caption(features, found, settings)
         return self.by_consensus(features, found, [settings.consensus])[0]
+
+    def _without_caption(
+        self, features: PictureFeatures, found: list[list[Caption]], settings: SearchSettings
+    ) -> InputError:
+        """The error of pictures for which no caption was found: it tells what may have kept it."""
+        # Once each: who searches a few pictures fills them up with copies.
+        without = {
+            values.tobytes(): values
+            for row, captions in enumerate(found)
+            if not captions
+            for values in [np.asarray(features[row : row + 1], "float32")]
+        }
+        broken = sum(not np.isfinite(values).all() for values in without.values())
+        if broken:
+            return InputError(
+                f"search: expected features that are numbers. Received: NaN or infinity, in those "
+                f"of {broken} pictures. Make them again; where they are too large for float16, "
+                "with features.dtype: float32"
+            )
+        if not self._gives_numbers(next(iter(without.values()))):
+            return InputError(
+                "search: expected log-probabilities of words. Received: what is no number, from a "
+                "decoder whose weights are NaN or infinite, or too large. Train it again; lower "
+                "train.learning_rate if they come out so"
+            )
+        wider = "sampling.samples" if settings.method == "sample" else "beam_width"
+        return InputError(
+            f"search: expected a caption of at most {settings.max_words} words for every "
+            f"picture. Received: none of {len(without)} pictures. Lower min_words, raise "
+            f"{wider}, or forbid and block fewer words"
+        )
+
+    def _gives_numbers(self, features: np.ndarray) -> bool:
+        """Whether the decoder gives each first word of a picture's caption a log-probability."""
+        start = keras.ops.full((1,), START, "int32")
+        state, memory = self.decoder.start(features), self.decoder.memory(features)
+        log_probs, _ = self.decoder.step(start, state, memory)
+        return bool(np.isfinite(keras.ops.convert_to_numpy(log_probs)).all())
 
     def by_consensus(
         self, features: PictureFeatures, found: list[list[Caption]], weights: Sequence[float]

@@ -52,10 +52,19 @@ class History:
     def add(self, metrics: dict[str, float]) -> bool:
         """Note an epoch; tell whether it is the best so far."""
         self.epochs.append(metrics)
-        if self.best < 0 or metrics["val_cider_d"] > self.epochs[self.best]["val_cider_d"]:
+        if self.best < 0 or score(metrics) > score(self.epochs[self.best]):
             self.best = len(self.epochs) - 1
             return True
         return False
+
+
+def score(metrics: dict[str, float]) -> tuple[float, float]:
+    """Tell what an epoch is compared by; the greater, the better.
+
+    That is CIDEr-D of validation and, where two epochs have the very same, their loss: CIDEr-D is 0
+    as long as no caption shares a few words with its references, and always of a single picture.
+    """
+    return metrics["val_cider_d"], -metrics["val_loss"]
 
 
 class Checkpoint:

@@ -1,5 +1,6 @@
 """The learning rate over a training."""
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -54,12 +55,12 @@ class Rate:
             warmup_steps=self.warmup,
         )
 
-    def at(self, update: int, scores: Sequence[float]) -> float | None:
+    def at(self, update: int, scores: Sequence[tuple[float, float]]) -> float | None:
         """Tell the rate of an update, or None where the optimizer knows by itself.
 
         Args:
             update: updates taken before it.
-            scores: validation CIDEr-D of the epochs before it.
+            scores: what the epochs before it are compared by, see `checkpoint.score`.
         """
         if self.settings.schedule == "cosine":
             return None
@@ -71,9 +72,9 @@ class Rate:
         return rate
 
 
-def standstills(scores: Sequence[float], epochs: int) -> int:
+def standstills(scores: Sequence[tuple[float, float]], epochs: int) -> int:
     """Count how often so many epochs in a row brought no better score; each counts once."""
-    best, still, count = float("-inf"), 0, 0
+    best, still, count = (-math.inf, -math.inf), 0, 0
     for score in scores:
         still = 0 if score > best else still + 1
         best = max(best, score)

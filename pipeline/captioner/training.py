@@ -2,7 +2,8 @@
 
 Each epoch ends with what the captioner is for: it captions the validation pictures (`validation`)
 and is scored by CIDEr-D against their references. The teacher-forced loss is logged too, but
-decides nothing: it goes on falling, or rises, while captions get better.
+decides only between epochs of the very same CIDEr-D, as where it is 0: it goes on falling, or
+rises, while captions get better.
 
 After every epoch all that is needed to go on is written to a checkpoint, so that a training that
 was killed continues, and ends with the same bytes as one that was not.
@@ -22,7 +23,7 @@ from pydantic import Field
 from pipeline.backend import jit
 from pipeline.captioner.batches import Batch, Batches, Split, ahead
 from pipeline.captioner.captioner import Captioner
-from pipeline.captioner.checkpoint import Checkpoint, History, take_finished
+from pipeline.captioner.checkpoint import Checkpoint, History, score, take_finished
 from pipeline.captioner.crossentropy import crossentropy
 from pipeline.captioner.decoders.base import Decoder, DecoderSettings
 from pipeline.captioner.objective import Objective, ObjectiveSettings
@@ -171,7 +172,7 @@ class Trainer:
     def run_epoch(self, history: History, progress: Progress) -> float:
         """Train the epoch that follows on a history; return its mean loss, in nats a word."""
         epoch, loss, done = len(history.epochs), Mean(), 0
-        scores = [metrics["val_cider_d"] for metrics in history.epochs]
+        scores = [score(metrics) for metrics in history.epochs]
         self._begin(epoch)
         for number, group in enumerate(self._groups()):
             self._set_rate(epoch * self.updates + number, scores)
@@ -203,7 +204,7 @@ class Trainer:
         while group := list(islice(coming, self.settings.accumulate)):
             yield group
 
-    def _set_rate(self, update: int, scores: list[float]) -> None:
+    def _set_rate(self, update: int, scores: list[tuple[float, float]]) -> None:
         rate = self.rate.at(update, scores)
         if rate is not None and rate != self.rate_set:
             self.optimizer.learning_rate = self.rate_set = rate

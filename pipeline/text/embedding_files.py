@@ -92,11 +92,33 @@ def read_vectors(
                 (_read_binary if layout.binary else _read_text)(stream, kept)
                 progress.look()
     except (OSError, EOFError, zlib.error) as error:
-        raise InputError(
-            f"{path}: expected a whole file of word vectors. Received: "
-            f"{' '.join(str(error).split())}. Fetch it again"
-        ) from error
+        raise _not_whole(path, error) from error
     return kept.result()
+
+
+def layout_of(path: Path, file_format: Format) -> Layout:
+    """Find the layout of a file, compressed or not, from its beginning alone.
+
+    Args:
+        path: the file.
+        file_format: one of `Format`; "auto" finds it by looking at the file.
+
+    Raises:
+        InputError: there is no such file, or it does not begin as one of vectors.
+    """
+    try:
+        with _opened(path) as (stream, _):
+            return find_layout(path, file_format, stream.read(HEAD))
+    except (OSError, EOFError, zlib.error) as error:
+        raise _not_whole(path, error) from error
+
+
+def _not_whole(path: Path, error: Exception) -> InputError:
+    """The error of a file that cannot be read, or not be unpacked."""
+    return InputError(
+        f"{path}: expected a whole file of word vectors. Received: "
+        f"{' '.join(str(error).split())}. Fetch it again"
+    )
 
 
 @contextmanager

@@ -1,7 +1,13 @@
 """Settings that no stage would take are told before the first stage runs."""
 
+import gzip
+import re
+import shlex
+from itertools import pairwise
+
 import pytest
 import yaml
+from dvc.utils.hydra import get_hydra_sweeps
 
 from stages.settings import SECTIONS
 from tests.copies import ROOT
@@ -77,3 +83,53 @@ def test_sections_that_go_together_are_not(told):
         train__word_vectors="trained",
         vocabulary__embeddings__file="glove.txt",
     )
+
+
+def experiments() -> list[str]:
+    """The lines of the documentation that run experiments."""
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    lines = (line for page in pages for line in page.read_text(encoding="utf-8").splitlines())
+    found = (re.fullmatch(r"(?: {4}|\$ )*(dvc exp run .*-S .*)", line) for line in lines)
+    return sorted({match[1] for match in found if match})
+
+
+def test_experiments_of_the_documentation_are_found():
+    assert any("adaptive" in line for line in experiments())
+    assert len(experiments()) > 4
+
+
+@pytest.mark.parametrize("line", experiments())
+def test_experiments_of_the_documentation_can_be_run(told, line):
+    words = shlex.split(line, comments=True)
+    asked = [value for flag, value in pairwise(words) if flag == "-S"]
+    for one in get_hydra_sweeps({"params.yaml": asked}):
+        pairs = (change.split("=", 1) for change in one["params.yaml"])
+        assert not told(**{name.replace(".", "__"): yaml.safe_load(value) for name, value in pairs})
+
+
+@pytest.fixture
+def vectors(tmp_path):
+    """Settings by which training begins with vectors of four numbers, in a packed file."""
+    lines = b"a 0.1 0.2 0.3 0.4\ndog 0.5 0.6 0.7 0.8\n"
+    (tmp_path / "small.txt.gz").write_bytes(gzip.compress(lines))
+    return {
+        "train__word_vectors": "frozen",
+        "vocabulary__embeddings__folder": str(tmp_path),
+        "vocabulary__embeddings__file": "small.txt.gz",
+    }
+
+
+def test_word_vectors_of_another_width_are_told(told, vectors):
+    message = told(**vectors, train__embedding=5)
+    assert "train.embedding: expected 4, as " in message
+    assert "Received: 5. Set it to 4" in message
+    assert not told(**vectors, train__embedding=4)
+    assert not told(**{**vectors, "train__word_vectors": "random"}, train__embedding=5)
+
+
+def test_a_file_that_has_no_word_vectors_is_told(told, vectors, tmp_path):
+    packed = (tmp_path / "small.txt.gz").read_bytes()
+    (tmp_path / "small.txt.gz").write_bytes(packed[:20])
+    assert "expected a whole file of word vectors" in told(**vectors, train__embedding=4)
+    (tmp_path / "small.txt.gz").write_bytes(b"PK\x03\x04")
+    assert "Received: a zip archive" in told(**vectors, train__embedding=4)

@@ -9,8 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from pipeline.captioner import bundle
+from pipeline.captioner import bundle, training
 from pipeline.captioner.captioner import SearchSettings
+from pipeline.captioner.checkpoint import History
 from pipeline.errors import InputError
 from pipeline.files import unsealed, write_sealed
 from pipeline.images.encoder import Encoder
@@ -40,14 +41,29 @@ def test_the_finished_checkpoint_stays_to_begin_from(trained):
 
 
 @pytest.mark.slow
-def test_of_finished_checkpoints_the_newest_stay(trained, train_inputs, tmp_path):
+def test_of_finished_checkpoints_the_newest_stay_and_those_of_a_killed_run_too(
+    trained, train_inputs, tmp_path, monkeypatch
+):
     folder = trained.data / "cache" / "train"
-    before = set(folder.iterdir())
+    shutil.rmtree(folder, ignore_errors=True)
+    fit = training.fit
+
+    def killed_in_the_second(captioner, train, val, settings, *others):
+        if settings.seed == 21:
+            raise InputError("killed")
+        return fit(captioner, train, val, settings, *others)
+
     try:
+        with monkeypatch.context() as patch:
+            patch.setattr("pipeline.captioner.training.fit", killed_in_the_second)
+            trained.run("train", *train_inputs, tmp_path, epochs=1, seeds=[20, 21])
+        [first] = folder.iterdir()  # over, and no bundle came of it
         for seed in range(KEPT + 1):
             result = trained.run("train", *train_inputs, tmp_path, epochs=1, seeds=[10 + seed])
             assert result.code == 0, result.err
-        assert len(set(folder.iterdir()) - before) == KEPT
+        found = set(folder.iterdir())
+        assert first in found
+        assert len(found) == KEPT + 1
     finally:
         shutil.rmtree(folder)
 
@@ -117,6 +133,38 @@ def test_every_seed_is_trained_and_the_best_comes_first(trained, train_inputs, c
     assert content(tmp_path) == before
 
 
+def test_of_seeds_trained_on_self_critically_the_best_after_that_comes_first(
+    trained, train_inputs, tmp_path, monkeypatch
+):
+    """By what it reached in that, either way round; cross-entropy orders them one way alone."""
+    reached: dict[int, float] = {}
+
+    def refine(captioner, train, val, settings, seed, checkpoint, on_epoch):
+        weights = captioner.decoder.get_weights()
+        captioner.decoder.set_weights([weight * 0 + seed for weight in weights])
+        told = {"val_loss": float(seed), "val_cider_d": reached[seed]}
+        return History([{"val_loss": 9.0, "val_cider_d": 0.1}, told], best=1)
+
+    monkeypatch.setattr("stages.train.fit_self_critical", refine)
+    further = {**SETTINGS["train"]["self_critical"], "epochs": 1}
+    for best, worst in ((5, 1), (1, 5)):
+        reached[best], reached[worst] = 0.4, 0.3
+        out = tmp_path / str(best)
+        result = trained.run("train", *train_inputs, out, seeds=[1, 5], self_critical=further)
+        assert result.code == 0, result.err
+        members = [
+            one.decoder.get_weights()[0].flat[0] for one in bundle.load_members(out / "bundle")
+        ]
+        assert members == [best, worst]
+        metrics = json.loads((out / "metrics.json").read_text())
+        assert metrics["self_critical"]["val_cider_d"] == pytest.approx(0.35)
+        assert metrics["self_critical"]["val_loss"] == pytest.approx(3.0)
+        deviation = metrics["deviation"]["self_critical"]
+        assert deviation["val_cider_d"] == pytest.approx(0.1 / 2**0.5)
+        assert deviation["val_loss"] == pytest.approx(4 / 2**0.5)
+        assert metrics["seeds"]["5"]["self_critical"]["val_cider_d"] == reached[5]
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
@@ -137,6 +185,12 @@ def test_every_seed_is_trained_and_the_best_comes_first(trained, train_inputs, c
         ({"lerning_rate": 0.1}, "train.lerning_rate is not a setting"),
         ({"label_smoothing": 1.0}, "train.label_smoothing"),
         ({"attention_penalty": 0.5}, "train.attention_penalty: expected 0"),
+        ({"attention_width": 8}, "train.attention_width: expected null"),
+        (
+            {"schedule": "plateau", "plateau": 3},
+            "plateau: expected fewer epochs than train.patience",
+        ),
+        ({"scheduled_sampling": 0.5, "epochs": 1}, "train.scheduled_sampling: expected 0"),
         ({"word_vectors": "frozen"}, "Set vocabulary.embeddings.file, or train.word_vectors"),
     ],
 )
@@ -250,6 +304,37 @@ def folders(monkeypatch) -> list[Path]:
 
     monkeypatch.setattr("pipeline.captioner.training.fit", told)
     return asked
+
+
+@pytest.fixture
+def with_few(make_tiny, train_inputs, tmp_path):
+    """Make what `train` is given, with a list of as many pictures of each split."""
+
+    def made(**splits: int) -> tuple[Path, ...]:
+        return make_tiny(tmp_path / "data", splits).images, *train_inputs[1:]
+
+    return made
+
+
+@pytest.mark.parametrize(("val", "warns"), [(1, True), (2, False)])
+def test_one_validation_picture_is_warned_of(
+    featured, with_few, tmp_path, folders, caplog, val, warns
+):
+    featured.run("train", *with_few(train=6, val=val), tmp_path / "out")
+    assert len(folders) == 1
+    assert ("the epoch with the lowest val_loss is kept" in caplog.text) == warns
+
+
+def test_one_training_picture_is_none_to_reward_captions_by(
+    featured, with_few, one_line, tmp_path, folders
+):
+    inputs, out = with_few(train=1, val=2), tmp_path / "out"
+    further = {**SETTINGS["train"]["self_critical"], "epochs": 1}
+    result = featured.run("train", *inputs, out, self_critical=further)
+    assert "train.self_critical: expected two training pictures" in one_line(result)
+    assert not folders, "told before anything is trained"
+    featured.run("train", *inputs, out)
+    assert folders, "cross-entropy can learn of one"
 
 
 def test_a_killed_training_does_not_continue_with_other_word_vectors(

@@ -155,3 +155,13 @@ def test_a_file_that_is_no_vectors_is_one_line_and_nothing_is_written(run, one_l
 @pytest.mark.parametrize("name", ["/etc/passwd", "../mine.txt"])
 def test_a_file_outside_the_folder_is_one_line(run, one_line, name):
     assert "expected the name of a file in" in one_line(run(file=name)[0])
+
+
+def test_words_that_would_be_frozen_at_random_are_warned_of(run, caplog):
+    result, _ = run()
+    assert result.code == 0, result.err
+    assert "of the words said in train, 9.1% begin at random" in caplog.text  # there: 1 of 11
+    caplog.clear()
+    result, _ = run(VECTORS + "there 11 1 1\n")
+    assert result.code == 0, result.err
+    assert "at random;" not in caplog.text

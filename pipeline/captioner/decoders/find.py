@@ -50,7 +50,8 @@ def build(
     if kind.needs_grid and len(feature_shape) != 3:
         raise InputError(
             f"train.decoder: {settings.decoder} needs a grid. Received: features of shape "
-            f"{feature_shape}. Set features.pooling: grid, or train.decoder: inject"
+            f"{feature_shape}. Set features.pooling: grid, or train.decoder: inject; of an "
+            "experiment, add -S features.pooling=grid"
         )
     with _policy(precision):
         decoder = kind(settings, vocabulary_size)

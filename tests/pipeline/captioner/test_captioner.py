@@ -329,6 +329,42 @@ def test_a_picture_without_any_caption_is_one_line(captioner, features):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("settings", "wider"),
+    [(BEAM, "beam_width"), (SAMPLE, "sampling.samples")],
+    ids=["beam", "sample"],
+)
+def test_without_any_caption_it_is_told_what_would_find_one(captioner, features, settings, wider):
+    bounds = {"min_words": 1, "forbidden_words": list(captioner.vocabulary.words[4:])}
+    with pytest.raises(InputError, match="Lower min_words") as caught:
+        captioner.caption(features, settings.model_copy(update=bounds))
+    told = [name for name in ("beam_width", "sampling.samples") if name in str(caught.value)]
+    assert told == [wider]
+
+
+@pytest.mark.parametrize(
+    "settings", [BEAM, changed(beam_width=1), SAMPLE], ids=["beam", "greedy", "sample"]
+)
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_features_that_are_no_numbers_are_told(captioner, features, settings, value):
+    broken = features.copy()
+    broken[3, 2] = value
+    with pytest.raises(InputError, match="expected features that are numbers") as caught:
+        captioner.caption(broken, settings)
+    assert "in those of 1 pictures" in str(caught.value)
+    assert "min_words" not in str(caught.value)
+
+
+@pytest.mark.parametrize("settings", [BEAM, SAMPLE], ids=["beam", "sample"])
+def test_weights_that_are_no_numbers_are_told(captioner, features, settings, vocabulary):
+    decoder = build(captioner.decoder.settings, len(vocabulary), (5,))
+    decoder.set_weights([weight * np.nan for weight in captioner.decoder.get_weights()])
+    with pytest.raises(InputError, match="weights are NaN or infinite") as caught:
+        Captioner(decoder, vocabulary).caption(features, settings)
+    assert "\n" not in str(caught.value)
+    assert "min_words" not in str(caught.value)
+
+
 def test_an_unknown_required_word_is_one_line(captioner, features):
     with pytest.raises(InputError, match="Received: 'unicorn'"):
         captioner.caption(features, changed(required_words=["unicorn"]))

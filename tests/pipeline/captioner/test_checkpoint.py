@@ -22,7 +22,7 @@ def state(train_settings, vocabulary, tmp_path) -> Checkpoint:
         variable.assign(keras.ops.full(variable.shape, number, variable.dtype))
     state = Checkpoint(decoder, tmp_path / "state", optimizer)
     history = History()
-    state.keep(history, history.add({"val_cider_d": 0.5, "loss": 1.25}))
+    state.keep(history, history.add({"val_cider_d": 0.5, "val_loss": 1.25}))
     return state
 
 
@@ -58,7 +58,7 @@ def test_what_was_kept_comes_back(state):
     for variable in state.optimizer.variables:
         variable.assign(keras.ops.zeros(variable.shape, variable.dtype))
     history = state.restore()
-    assert history.epochs == [{"val_cider_d": 0.5, "loss": 1.25}]
+    assert history.epochs == [{"val_cider_d": 0.5, "val_loss": 1.25}]
     for found, expected in zip(state.decoder.get_weights(), weights, strict=True):
         np.testing.assert_array_equal(found, expected)
     for variable, expected in zip(state.optimizer.variables, memory, strict=True):
@@ -105,9 +105,18 @@ def test_damage_is_told_and_nothing_is_taken_from_it(state, name, damage, caplog
 
 def test_the_history_knows_its_best_epoch():
     history = History()
-    better = [history.add({"val_cider_d": score}) for score in (0.0, 0.5, 0.5, 0.6, 0.1, 0.2)]
+    scores = (0.0, 0.5, 0.5, 0.6, 0.1, 0.2)
+    better = [history.add({"val_cider_d": score, "val_loss": 1.0}) for score in scores]
     assert better == [True, True, False, True, False, False]
     assert (history.best, history.since_best) == (3, 2)
+
+
+def test_of_epochs_with_the_same_cider_d_the_one_with_the_lowest_loss_is_best():
+    history = History()
+    epochs = [(0.0, 3.0), (0.0, 2.0), (0.0, 2.5), (0.0, 1.5), (0.1, 9.0), (0.0, 1.0), (0.1, 8.0)]
+    better = [history.add({"val_cider_d": score, "val_loss": loss}) for score, loss in epochs]
+    assert better == [True, True, False, True, True, False, True]
+    assert (history.best, history.since_best) == (6, 0)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +132,7 @@ def test_of_a_training_that_is_over_the_best_weights_are_taken_and_of_others_non
     history = state.restore()
     worse = [weight + 1 for weight in best]
     state.decoder.set_weights(worse)
-    state.keep(history, history.add({"val_cider_d": 0.4, "loss": 1.0}))
+    state.keep(history, history.add({"val_cider_d": 0.4, "val_loss": 1.0}))
     assert take_finished(state.decoder, state.folder, epochs=3, patience=2) is None
     for found, expected in zip(state.decoder.get_weights(), worse, strict=True):
         np.testing.assert_array_equal(found, expected)

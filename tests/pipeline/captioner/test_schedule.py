@@ -15,6 +15,11 @@ def rate(schedule: str, updates: int = 100, **changes: float) -> Rate:
     return Rate(ScheduleSettings(**settings), updates)
 
 
+def epochs_of(*cider_d: float) -> list[tuple[float, float]]:
+    """What epochs are compared by, all of the same loss."""
+    return [(value, -1.0) for value in cider_d]
+
+
 @pytest.mark.parametrize("schedule", ["plateau", "constant"])
 def test_it_grows_to_its_highest_and_stays(schedule):
     made = rate(schedule)
@@ -34,21 +39,35 @@ def test_warming_up_is_the_same_for_all_and_a_cosine_ends_at_nothing():
     assert float(keras.ops.convert_to_numpy(curve(100))) == pytest.approx(0.0, abs=1e-7)
 
 
+def test_a_cosine_without_warming_up_begins_at_its_highest():
+    curve = rate("cosine", warmup=0.0).at_first()
+    told = [float(keras.ops.convert_to_numpy(curve(update))) for update in (0, 50, 100)]
+    assert told == pytest.approx([0.2, 0.1, 0.0], abs=1e-6)
+
+
 def test_a_plateau_halves_it_when_no_epoch_is_better():
     made = rate("plateau")
-    scores = [0.1, 0.3, 0.3, 0.2, 0.4, 0.1]
+    scores = epochs_of(0.1, 0.3, 0.3, 0.2, 0.4, 0.1)
     told = [made.at(50, scores[:epochs]) for epochs in range(7)]
     assert told == pytest.approx([0.2, 0.2, 0.2, 0.1, 0.05, 0.05, 0.025])
     assert rate("constant").at(50, scores) == 0.2
 
 
 def test_a_standstill_of_several_epochs_counts_once():
-    assert standstills([0.5, 0.4, 0.4, 0.4, 0.4, 0.4], 2) == 2
-    assert standstills([0.5, 0.4, 0.6, 0.5], 2) == 0
-    assert standstills([], 1) == standstills([0.0], 1) == 0
+    assert standstills(epochs_of(0.5, 0.4, 0.4, 0.4, 0.4, 0.4), 2) == 2
+    assert standstills(epochs_of(0.5, 0.4, 0.6, 0.5), 2) == 0
+    assert standstills([], 1) == standstills(epochs_of(0.0), 1) == 0
 
 
-@given(st.lists(st.floats(0, 1), max_size=20), st.integers(1, 4))
+def test_an_epoch_of_the_same_cider_d_and_a_lower_loss_is_no_standstill():
+    assert standstills([(0.0, -3.0), (0.0, -2.0), (0.0, -1.0)], 1) == 0
+    assert standstills([(0.0, -3.0), (0.0, -3.0), (0.0, -4.0)], 1) == 2
+
+
+SCORES = st.tuples(st.floats(0, 1), st.floats(-9, 0))
+
+
+@given(st.lists(SCORES, max_size=20), st.integers(1, 4))
 def test_more_epochs_never_take_a_standstill_back(scores, epochs):
     counts = [standstills(scores[:done], epochs) for done in range(len(scores) + 1)]
     assert all(0 <= after - before <= 1 for before, after in pairwise(counts))

@@ -142,6 +142,21 @@ def test_the_same_seed_gives_the_same_weights_bit_for_bit(short, train, train_se
     assert history == short[1]
 
 
+def test_of_one_validation_picture_the_epoch_with_the_lowest_loss_is_kept(
+    fresh, train_settings, split_of, tmp_path
+):
+    """CIDEr-D of one picture is 0 whatever is said: training goes on while the loss falls."""
+    settings = train_settings(epochs=4, patience=1, dropout=0.0)
+    captioner, val = fresh(settings), split_of(1, 2)
+    history = training.fit(
+        captioner, split_of(24, 1), val, settings, tmp_path / "state", lambda metrics: None
+    )
+    assert {metrics["val_cider_d"] for metrics in history.epochs} == {0.0}
+    losses = [metrics["val_loss"] for metrics in history.epochs]
+    assert len(losses) > 2, "one and `patience` more, were the first epoch the best"
+    assert history.best == int(np.argmin(losses)) > 0
+
+
 @pytest.mark.slow
 def test_another_seed_gives_other_weights(short, train, train_settings, tmp_path):
     captioner, _ = train(train_settings(seed=2), tmp_path / "state")

@@ -1,7 +1,7 @@
 """Tables of word chances, which search takes for a model, and every caption there is under them."""
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import keras
 import numpy as np
@@ -142,6 +142,11 @@ def keeps_to(bounds: Constraints, words: Sequence[int]) -> bool:
     grams = [tuple(words[i : i + n]) for i in range(len(words) - n + 1)] if n else []
     long = len(words) >= bounds.min_words
     return long and len(set(grams)) == len(grams) and not set(words) & set(bounds.forbidden)
+
+
+def bounded(min_words: int, block: int, forbidden: Iterable[int], max_words: int) -> Constraints:
+    """Make constraints whose bound on the words is none that `max_words` contradicts."""
+    return Constraints(min(min_words, max_words), block, tuple(forbidden))
 
 
 UNIFORMS = np.random.default_rng(5).random((8, 4, 7), "float32")  # pictures, captions, steps

@@ -1,6 +1,7 @@
 """Greedy and beam search, on tables of word chances."""
 
 import math
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -11,7 +12,17 @@ from pipeline.captioner.search.base import EMPTY
 from pipeline.captioner.search.beam import beam
 from pipeline.captioner.search.greedy import greedy
 from pipeline.text.marks import END, START
-from tests.pipeline.captioner.search.tables import NEXT, A, B, Table, captions, check, check_all
+from tests.pipeline.captioner.search.tables import (
+    NEXT,
+    A,
+    B,
+    Table,
+    bounded,
+    captions,
+    check,
+    check_all,
+    keeps_to,
+)
 
 
 def test_greedy_takes_the_likeliest_word_each_time():
@@ -51,6 +62,28 @@ def test_a_beam_wide_enough_is_exhaustive_search(seed, words, max_words, penalty
     found = captions(beam(table.step, table.state(), width, max_words, penalty))
     check_all(found, expected)
     check(found, table, max_words, penalty)
+
+
+@pytest.mark.parametrize("block", [0, 1, 2])
+@given(
+    seed=st.integers(0, 10**6),
+    words=st.integers(2, 3),
+    max_words=st.integers(2, 4),
+    min_words=st.integers(0, 3),
+    forbidden=st.sets(st.sampled_from([A, B]), max_size=1),
+)
+@settings(max_examples=10, deadline=None, derandomize=True)
+def test_within_bounds_too_it_is_exhaustive_search(
+    block, seed, words, max_words, min_words, forbidden
+):
+    """Exactly the captions that keep to the bounds: nothing else is found, and nothing missed."""
+    table = Table.random(seed, words)
+    bounds = bounded(min_words, block, forbidden, max_words)
+    expected = table.all_captions(max_words, 0.7, 0, partial(keeps_to, bounds))
+    width = len(table.all_captions(max_words, 0.7))
+    found = captions(beam(table.step, table.state(), width, max_words, 0.7, bounds))
+    check_all(found, expected)
+    check(found, table, max_words, 0.7)
 
 
 @given(

@@ -1,5 +1,7 @@
 """Diverse beam search, on tables of word chances."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +11,17 @@ from keras import ops
 from pipeline.captioner.search.beam import beam
 from pipeline.captioner.search.diverse import diverse
 from pipeline.text.marks import END, START
-from tests.pipeline.captioner.search.tables import A, B, C, Table, captions, check, check_all
+from tests.pipeline.captioner.search.tables import (
+    A,
+    B,
+    C,
+    Table,
+    bounded,
+    captions,
+    check,
+    check_all,
+    keeps_to,
+)
 
 
 def as_defined(table, width, groups, strength, max_words, penalty):
@@ -63,6 +75,27 @@ def test_groups_wide_enough_are_exhaustive_search(seed, words, groups):
     expected = table.all_captions(2, 0.9)
     width = (len(expected) + 1) * groups
     found = captions(diverse(table.step, table.state(), width, groups, 2.0, 2, 0.9))
+    check_all(found, expected)
+
+
+@pytest.mark.parametrize("block", [0, 1, 2])
+@given(
+    seed=st.integers(0, 10**6),
+    words=st.integers(2, 3),
+    groups=st.integers(1, 2),
+    max_words=st.integers(2, 4),
+    min_words=st.integers(0, 3),
+    forbidden=st.sets(st.sampled_from([A, B]), max_size=1),
+)
+@settings(max_examples=6, deadline=None, derandomize=True)
+def test_within_bounds_too_they_are_exhaustive_search(
+    block, seed, words, groups, max_words, min_words, forbidden
+):
+    table = Table.random(seed, words)
+    bounds = bounded(min_words, block, forbidden, max_words)
+    expected = table.all_captions(max_words, 0.9, 0, partial(keeps_to, bounds))
+    width = len(table.all_captions(max_words, 0.9)) * groups
+    found = captions(diverse(table.step, table.state(), width, groups, 2.0, max_words, 0.9, bounds))
     check_all(found, expected)
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
 
+from pipeline.captioner.search.constraints import Constraints
 from pipeline.captioner.search.greedy import greedy
 from pipeline.captioner.search.sampling import draw, sample, uniforms_of
 from pipeline.text.marks import END
-from tests.pipeline.captioner.search.tables import Table, captions, check
+from tests.pipeline.captioner.search.tables import A, Table, captions, check, check_all, keeps_to
 
 CHANCES = np.array([0.05, 0.4, 0.0, 0.25, 0.1, 0.2])
 
@@ -125,6 +127,16 @@ def test_enough_samples_find_every_caption():
     found = captions(sample(table.step, table.state(), uniforms, 2, 1.0, 3.0))
     expected = [words for _, words in table.all_captions(2, 0.0)]
     assert [words for _, _, words in found] == expected
+
+
+@pytest.mark.parametrize("block", [0, 1, 2])
+@pytest.mark.parametrize(("min_words", "forbidden"), [(0, ()), (2, ()), (1, (A,))])
+def test_enough_samples_find_every_caption_within_bounds_and_no_other(block, min_words, forbidden):
+    table = Table.random(seed=5, words=3)
+    bounds = Constraints(min_words, block, forbidden)
+    uniforms = np.random.default_rng(2).random((1, 2000, 4), "float32")
+    found = captions(sample(table.step, table.state(), uniforms, 3, 1.0, 5.0, 0.9, bounds))
+    check_all(found, table.all_captions(3, 0.9, 0, partial(keeps_to, bounds)))
 
 
 @pytest.mark.parametrize(("top_p", "temperature"), [(0.01, 1.0), (1.0, 0.01)])
