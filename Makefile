@@ -7,7 +7,7 @@ READY := .venv/.ready$(if $(EXTRAS),-$(EXTRAS))
 UV := 0.13.8
 CHECKED := .dvc/tmp/settings
 ifneq ($(filter-out gpu,$(EXTRAS)),)
-$(error EXTRAS: expected gpu, or none. Received: $(EXTRAS))
+$(error EXTRAS: expected gpu, or none (Ray is part of both). Received: $(EXTRAS))
 endif
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/.venv

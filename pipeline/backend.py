@@ -1,6 +1,8 @@
 """What differs between Keras's backends and devices, in one place."""
 
+import os
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -54,6 +56,40 @@ def reads_transposed() -> bool:
     take it as it is; with AVX-512 they are slower by as much. Elsewhere it makes little difference.
     """
     return "avx512f" not in machine.cpu_flags()
+
+
+def hide_gpus() -> None:
+    """Have this process compute on the CPU alone, and so leave the GPUs' memory to others.
+
+    Processes that are started from here still see the GPUs. It has to come before the backend
+    computes; where it has begun already, all stays as it is.
+    """
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        with suppress(RuntimeError):  # it has begun
+            tf.config.set_visible_devices([], "GPU")
+    elif keras.backend.backend() == "jax":
+        import jax
+
+        jax.config.update("jax_platforms", "cpu")
+
+
+def limit_threads(count: int) -> None:
+    """Have the backend compute with `count` threads on the CPU; by default one for each core.
+
+    It has to come before the backend computes. Features have the same bytes with any number.
+
+    Raises:
+        RuntimeError: TensorFlow has begun already, with another number.
+    """
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.threading.set_intra_op_parallelism_threads(count)
+        tf.config.threading.set_inter_op_parallelism_threads(count)
+    elif keras.backend.backend() == "jax":
+        os.environ["NPROC"] = str(count)  # XLA's own name for it, read when JAX first computes
 
 
 def seed(number: int) -> None:

@@ -1,6 +1,7 @@
 """Stage `features`: run the encoder over every picture once; write features in shards."""
 
 import logging
+import os
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -12,6 +13,7 @@ import PIL
 import typer
 
 from pipeline import backend
+from pipeline.errors import InputError
 from pipeline.images.cluster import encode_on_cluster
 from pipeline.images.decode import DECODING
 from pipeline.images.devices import OnDevices
@@ -33,6 +35,12 @@ from stages.command import run
 
 log = logging.getLogger(__name__)
 
+PASSED_ON = (  # to the actors of a cluster, whose environment is that of `ray start`
+    "TF_ENABLE_ONEDNN_OPTS",
+    "TF_FORCE_GPU_ALLOW_GROWTH",
+    "XLA_PYTHON_CLIENT_PREALLOCATE",
+)
+
 
 def features(
     raw: Annotated[Path, typer.Argument(help="The data set's folder, with its pictures.")],
@@ -46,6 +54,8 @@ def features(
 ) -> None:
     """Encode the pictures named in IMAGES and write their features to OUT."""
     settings = load(FeaturesSettings, "features", params)
+    if settings.engine == "ray" and settings.precision != "auto":  # which tries the encoder here
+        backend.hide_gpus()  # they are the actors'
     pictures = PictureList(images)
     model = _encoder(encoder, settings, pictures, raw, cache)
     named = model.spec.side, model.shape, model.identity
@@ -106,17 +116,37 @@ def _on_cluster(
     source: Source, model: Encoder, folder: Path, raw: Path, settings: FeaturesSettings
 ) -> Source:
     """Have the pictures encoded by a Ray cluster, each actor loading the encoder's folder."""
-    make_encoder = partial(_encode_with, folder.resolve(), model.pooling, model.precision)
     batch_size, ray = settings.batch_size, settings.ray
-    return replace(
-        source,
-        cluster=lambda pictures: encode_on_cluster(
-            pictures, raw, make_encoder, source.side, batch_size, ray, settings.workers
-        ),
-    )
+    given = folder.resolve(), model.pooling, model.precision, source.kept_as, ray.threads
+    make_encoder = partial(encode_with, *given)
+    environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    environment["KERAS_BACKEND"] = keras.backend.backend()
+    run = raw, make_encoder, source.side, batch_size, ray, settings.workers, environment
+    return replace(source, cluster=lambda pictures: encode_on_cluster(pictures, *run))
 
 
-def _encode_with(folder: Path, pooling: Pooling, precision: Arithmetic) -> Encode:
+def encode_with(
+    folder: Path, pooling: Pooling, precision: Arithmetic, expected: str, threads: int
+) -> Encode:
+    """Make the encoder of an actor, in its process.
+
+    Args:
+        folder: of the encoder.
+        pooling: what its features are to be.
+        precision: that it is to compute in.
+        expected: what `kept_as` gives where the features are kept.
+        threads: that it may compute with, on a CPU.
+
+    Raises:
+        InputError: the folder is no encoder's, or the features' bytes would be others.
+    """
+    if kept_as() != expected:
+        raise InputError(
+            f"features.engine: ray: expected the backend and decoder {expected[1:]}, as on the"
+            f" machine that runs the stage. Received: {kept_as()[1:]}. Install the same packages"
+            " on both"
+        )
+    backend.limit_threads(threads)
     return Encoder.load(folder, pooling, precision).encode
 
 

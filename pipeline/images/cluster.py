@@ -5,14 +5,21 @@
     cache <── shards           <──────  features, in any order
 
 Ray Data hands out batches, takes up again what a lost machine had, and holds back where features
-come faster than they are kept. As a picture's features do not depend on those beside it, and shards
-are written from the cache in the order of the list, the bytes are those of the engine `local`.
+come faster than they are kept. An actor has CALLS batches at a time: while one is encoded, the next
+is decoded. As a picture's features do not depend on those beside it, and shards are written from
+the cache in the order of the list, the bytes are those of the engine `local`.
 The data set and the encoder have to lie at the same path on every machine: a shared file system.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import logging
+import socket
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -23,10 +30,16 @@ import pipeline
 from pipeline.errors import InputError
 from pipeline.images.decode import Span
 from pipeline.images.encoding import Encode, encode_padded
-from pipeline.images.reading import Picture, read_batches
+from pipeline.images.reading import Busy, Picture, read_batches
 from pipeline.params import Settings
 
-Encoded = tuple[list[str], np.ndarray]  # sha256 of n pictures, and their features (n, *shape)
+CALLS = 3  # batches that are with an actor: being decoded, being encoded, on their way
+RESTARTS = 10  # of an actor, on another machine where its own was lost; more, and the run ends
+TOLD = 300  # characters of the beginning and of the end of Ray's own errors
+NEEDED = (
+    "Every machine needs the data set's folder and the encoder's at the same path, and the same"
+    " packages: docs/cluster.md"
+)
 
 
 class RaySettings(Settings):
@@ -34,8 +47,36 @@ class RaySettings(Settings):
 
     address: str | None  # of a cluster, "auto" on one of its machines; null: this machine alone
     actors: int = Field(ge=1)  # encoders at work at the same time
-    num_cpus: float = Field(gt=0)  # that each may use
+    num_cpus: float = Field(gt=0)  # that each is given: so many threads decode, and as many compute
     num_gpus: float = Field(ge=0)
+
+    @property
+    def threads(self) -> int:
+        """What `num_cpus` comes to in threads."""
+        return max(1, int(self.num_cpus))
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A batch that came back.
+
+    Attributes:
+        keys: sha256 of n pictures.
+        features: float32 (n, *shape).
+        decoding: what reading and decoding took, and the actor's threads for it.
+        encoding: what the encoder took.
+        waiting: what the encoder waited for the batch to be decoded, its first batch apart.
+        actor: that worked it out, by Ray's name for it.
+        node: that the actor ran on, likewise.
+    """
+
+    keys: list[str]
+    features: np.ndarray
+    decoding: Busy
+    encoding: Busy
+    waiting: Busy
+    actor: str
+    node: str
 
 
 def encode_on_cluster(
@@ -46,46 +87,63 @@ def encode_on_cluster(
     batch_size: int,
     settings: RaySettings,
     workers: int | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[Encoded]:
-    """Encode pictures on a Ray cluster, in any order.
+    """Encode pictures on a Ray cluster, in any order. Without pictures, none is looked for.
 
     Args:
         pictures: their rows are sent at once, 150 bytes each.
         raw: the data set's folder, at the same path everywhere.
-        make_encoder: called once in every actor.
+        make_encoder: called once in every actor. Its InputError is told with the machine's name.
         side: of the pictures, pixels.
         batch_size: pictures that the encoder sees at once.
         settings: the cluster.
         workers: threads that decode in each actor; without it, one for each of its `num_cpus`.
+        environment: variables that every actor is given, as those of this process do not reach it.
 
     Raises:
-        InputError: Ray is not installed, the cluster cannot be reached or has no such GPUs, or a
-            picture is gone or has changed.
+        InputError: Ray is not installed, the cluster cannot be reached or has no such GPUs, a
+            machine lacks the data set or the encoder, actors die again and again, or a picture is
+            gone or has changed.
     """
-    ray = _connected(settings)
-    tables = list(_tables(pictures, batch_size))
+    tables = list(tables_of(pictures, batch_size))
     if not tables:
         return
-    found = ray.data.from_arrow(tables).map_batches(
-        _Actor,
-        fn_constructor_args=(
-            *(raw.resolve(), make_encoder, side, batch_size),
-            workers or max(1, int(settings.num_cpus)),
-        ),
-        batch_size=batch_size,
-        batch_format="pyarrow",
-        concurrency=settings.actors,
-        num_cpus=settings.num_cpus,
-        num_gpus=settings.num_gpus,
-        max_restarts=-1,  # on another machine, where its own was lost
-        max_task_retries=-1,
-    )
-    for batch in found.iter_batches(batch_size=None, batch_format="pyarrow"):
-        yield _unpacked(batch)
+    ray = _connected(settings, environment or {})
+    given = raw.resolve(), make_encoder, side, batch_size, workers or settings.threads
+    with warnings.catch_warnings():
+        # `max_restarts` has no other place yet: pyproject.toml ends before the Ray that refuses it.
+        warnings.simplefilter("ignore", ray.util.annotations.RayDeprecationWarning)
+        found = ray.data.from_arrow(tables).map_batches(
+            Actor,
+            fn_constructor_args=given,
+            batch_size=batch_size,
+            batch_format="pyarrow",
+            # Calls run at the same time; `Actor` sees to it that two do not encode at once.
+            compute=ray.data.ActorPoolStrategy(
+                size=settings.actors,
+                max_concurrent_calls_per_actor=CALLS,
+                enable_true_multi_threading=True,
+            ),
+            num_cpus=settings.num_cpus,
+            num_gpus=settings.num_gpus,
+            max_restarts=RESTARTS,
+            # A batch is tried as long as its actor is made again: a count of its own would run out
+            # within the second in which nobody knows yet that a machine is gone.
+            max_task_retries=-1,
+        )
+    try:
+        for batch in found.iter_batches(batch_size=None, batch_format="pyarrow"):
+            yield _unpacked(batch)
+    except ray.exceptions.RayError as error:
+        raise InputError(
+            "features.engine: expected actors that encode pictures. Received, from Ray:"
+            f" {_in_short(error)}. What was encoded before is kept. {NEEDED}"
+        ) from error
 
 
-class _Actor:
-    """An encoder in a process of its own."""
+class Actor:
+    """An encoder in a process of its own. Called by CALLS threads, each with a batch."""
 
     def __init__(
         self,
@@ -96,35 +154,43 @@ class _Actor:
         workers: int,
     ) -> None:
         self.raw, self.side, self.batch_size, self.workers = raw, side, batch_size, workers
-        self.encode = make_encoder()
+        self.decoder, self.encoder = Lock(), Lock()  # one batch each, at a time
+        self.free: float | None = None  # when the encoder was through with its last batch
+        self.told = ""
+        try:
+            if not raw.is_dir():
+                raise InputError(f"{raw}: expected the data set's folder. Received: no such folder")
+            self.encode = make_encoder()
+        except InputError as error:  # an actor whose making fails is made again, not told of
+            self.told = str(error)
 
     def __call__(self, table: pa.Table) -> pa.Table:
-        """Encode the pictures of a table's rows."""
+        """Encode the pictures of a table's rows, `batch_size` at most."""
         try:
+            if self.told:
+                raise InputError(self.told)
             return self._encoded([_picture(row) for row in table.to_pylist()])
         except InputError as error:  # as data: Ray would wrap it, and tell it with its traceback
-            return pa.table(
-                {"sha256": [""], "feature": [b""], "shape": [[0]], "told": [str(error)]}
-            )
+            return _packed(told=f"on {socket.gethostname()}: {error}. {NEEDED}")
 
     def _encoded(self, pictures: Sequence[Picture]) -> pa.Table:
-        keys: list[str] = []
-        features: list[np.ndarray] = []
-        given = pictures, self.raw, self.side, self.batch_size, self.workers
-        for batch, pixels in read_batches(*given):
-            keys.extend(picture.sha256 for picture in batch)
-            features.extend(encode_padded(self.encode, pixels, self.batch_size))
-        return pa.table(
-            {
-                "sha256": keys,
-                "feature": [np.ascontiguousarray(row, "float32").tobytes() for row in features],
-                "shape": [list(row.shape) for row in features],
-                "told": [""] * len(keys),
-            }
-        )
+        decoding = Busy()
+        given = pictures, self.raw, self.side, self.batch_size, self.workers, decoding
+        with self.decoder:
+            asked = time.perf_counter()
+            [(_, pixels)] = read_batches(*given)
+            came = time.perf_counter()
+        with self.encoder:
+            waited = 0.0 if self.free is None else max(0.0, came - max(asked, self.free))
+            begun = time.perf_counter()
+            features = encode_padded(self.encode, pixels, self.batch_size)
+            self.free = time.perf_counter()
+            encoding = self.free - begun
+        seconds = decoding.seconds, encoding, waited
+        return _packed([picture.sha256 for picture in pictures], features, seconds, self.workers)
 
 
-def _connected(settings: RaySettings) -> Any:
+def _connected(settings: RaySettings, environment: Mapping[str, str]) -> Any:
     """Join the cluster, or start Ray on this machine; return its module."""
     try:
         import ray
@@ -136,27 +202,43 @@ def _connected(settings: RaySettings) -> Any:
         ) from error
     if not ray.is_initialized():
         # Our code goes with the task, so that other machines need its dependencies alone.
-        environment = {"py_modules": [str(Path(pipeline.__file__).parent)]}
+        there = {"py_modules": [str(Path(pipeline.__file__).parent)], "env_vars": environment}
+        # Without an address Ray would take RAY_ADDRESS, or any cluster that runs here.
+        address = settings.address or "local"
         try:
-            ray.init(address=settings.address, runtime_env=environment, log_to_driver=False)
+            ray.init(
+                address=address,
+                runtime_env=there,
+                log_to_driver=False,
+                logging_level=logging.WARNING,
+            )
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise InputError(
-                f"features.ray.address: expected a Ray cluster at {settings.address!r}. Received:"
+                f"features.ray.address: expected a Ray cluster at {address!r}. Received:"
                 f" {' '.join(str(error).split())[:200]}. Start one with `ray start --head`, or"
                 " write null for this machine alone"
             ) from error
-    there = ray.cluster_resources()
+    offered = ray.cluster_resources()
     for kind, wanted in (("CPU", settings.num_cpus), ("GPU", settings.num_gpus)):
-        if wanted > there.get(kind, 0):
+        if wanted > offered.get(kind, 0):
             raise InputError(
                 f"features.ray: expected a cluster with {wanted:g} {kind} for an actor. Received:"
-                f" {there.get(kind, 0):g}. Lower features.ray.num_{kind.lower()}s"
+                f" {offered.get(kind, 0):g}. Lower features.ray.num_{kind.lower()}s"
             )
     ray.data.DataContext.get_current().enable_progress_bars = False  # ours is there
+    for handler in logging.getLogger("ray.data").handlers:
+        if handler.get_name() == "console":
+            handler.addFilter(_is_warning)
     return ray
 
 
-def _tables(pictures: Iterable[Picture], rows: int) -> Iterator[pa.Table]:
+def _is_warning(record: logging.LogRecord) -> bool:
+    """Leave out Ray's remarks, and its errors, which we tell in a line; all is in its own file."""
+    return record.levelno == logging.WARNING
+
+
+def tables_of(pictures: Iterable[Picture], rows: int) -> Iterator[pa.Table]:
+    """Lay pictures out as tables, as actors are called with: of `rows` rows, the last shorter."""
     pictures = iter(pictures)
     while batch := list(islice(pictures, rows)):
         yield pa.table(
@@ -176,10 +258,53 @@ def _picture(row: dict[str, Any]) -> Picture:
     return Picture(row["image_id"], row["path"], span, row["sha256"], row["pixels"])
 
 
+def _packed(
+    keys: Sequence[str] = ("",),
+    features: np.ndarray | None = None,
+    seconds: Sequence[float] = (0.0, 0.0, 0.0),
+    threads: int = 1,
+    told: str = "",
+) -> pa.Table:
+    """Lay a batch out as a table, which is what Ray Data carries; or what is wrong, in one row."""
+    import ray
+
+    values = np.zeros((len(keys), 0)) if features is None else features
+    context = ray.get_runtime_context()
+    of_all = {
+        "shape": list(values.shape[1:]),
+        "seconds": list(seconds),  # of decoding, encoding, waiting: of the batch, not of a picture
+        "threads": threads,
+        "actor": context.get_actor_id(),
+        "node": context.get_node_id(),
+        "told": told,
+    }
+    return pa.table(
+        {
+            "sha256": list(keys),
+            "feature": [np.ascontiguousarray(row, "float32").tobytes() for row in values],
+            **{name: [value] * len(keys) for name, value in of_all.items()},
+        }
+    )
+
+
 def _unpacked(table: pa.Table) -> Encoded:
-    told = [text for text in table["told"].to_pylist() if text]
-    if told:
-        raise InputError(told[0])
-    shape = table["shape"][0].as_py()
-    rows = [np.frombuffer(row, "float32").reshape(shape) for row in table["feature"].to_pylist()]
-    return table["sha256"].to_pylist(), np.stack(rows)
+    of_all = table.drop_columns(["sha256", "feature"]).slice(0, 1).to_pylist()[0]
+    if of_all["told"]:
+        raise InputError(of_all["told"])
+    rows = [np.frombuffer(row, "float32") for row in table["feature"].to_pylist()]
+    decoding, encoding, waiting = of_all["seconds"]
+    return Encoded(
+        keys=table["sha256"].to_pylist(),
+        features=np.stack(rows).reshape(-1, *of_all["shape"]),
+        decoding=Busy(of_all["threads"], decoding),
+        encoding=Busy(1, encoding),
+        waiting=Busy(1, waiting),
+        actor=of_all["actor"],
+        node=of_all["node"],
+    )
+
+
+def _in_short(error: Exception) -> str:
+    """Give one of Ray's errors as a line: who died and where comes first in it, the cause last."""
+    text = " ".join(str(error).split()).rstrip(".")
+    return text if len(text) <= 2 * TOLD else f"{text[:TOLD]} ... {text[-TOLD:]}"

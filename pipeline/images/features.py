@@ -119,9 +119,6 @@ class Work:
         """Log which part was the slowest; warn where the encoder waited for pictures."""
         if not self.encoded:
             return
-        if not self.encoding.seconds:
-            log.info("features: %.0f pictures/s on the cluster", self.encoded / self.wall)
-            return
         log.info(
             "features: %s was the slowest: of %.1f s, encoding took %.0f%% of its %d threads,"
             " reading and decoding %.0f%% of its %d, writing to the cache %.0f%%; %.0f pictures/s"
@@ -139,8 +136,8 @@ class Work:
         if self.waiting.share(self.wall) > IDLE:
             log.warning(
                 "features: the encoder waited for pictures for %.0f%% of the time: decoding limits"
-                " it. More cores help, and more threads (features.workers) if the pictures come"
-                " from a slow disk; so do smaller pictures",
+                " it. More cores help (on a cluster, features.ray.num_cpus), and more threads"
+                " (features.workers) if the pictures come from a slow disk; so do smaller pictures",
                 100 * self.waiting.share(self.wall),
             )
 
@@ -235,11 +232,20 @@ def _compute_on_cluster(
     work: Work,
 ) -> Work:
     begun = time.perf_counter()
+    actors: set[str] = set()
     with Progress("features", len(missing), "pictures") as progress, _Writer(cache, work) as writer:
-        for keys, features in cluster(_each_once(pictures, missing)):
-            writer.put(keys, features)
-            work.encoded += len(keys)
-            progress.advance(len(keys))
+        for batch in cluster(_each_once(pictures, missing)):
+            writer.put(batch.keys, batch.features)
+            actors.add(batch.actor)
+            for mine, its in (
+                (work.decoding, batch.decoding),
+                (work.encoding, batch.encoding),
+                (work.waiting, batch.waiting),
+            ):
+                mine.seconds += its.seconds
+                mine.threads = its.threads * len(actors)
+            work.encoded += len(batch.keys)
+            progress.advance(len(batch.keys))
     work.wall += time.perf_counter() - begun
     return work
 

@@ -5,6 +5,7 @@ import logging
 import shutil
 from types import SimpleNamespace
 
+import keras
 import numpy as np
 import pytest
 
@@ -14,7 +15,7 @@ from pipeline.images.decode import read_square
 from pipeline.images.devices import OnDevices
 from pipeline.images.encoder import Encoder
 from pipeline.images.shards import read_manifest, read_shards
-from stages.features import at_once
+from stages.features import at_once, encode_with, kept_as
 
 
 def run(tiny, out, **changes):
@@ -221,3 +222,68 @@ def test_a_cluster_gives_the_same_bytes(featured, content, tmp_path, caplog):
         ray.shutdown()
     assert "42 encoded now" in caplog.text
     assert content(tmp_path / "out") == content(featured.data / "features")
+
+
+def on_nowhere(featured, out, **changes):
+    ray = {"address": "127.0.0.1:1", "actors": 2, "num_cpus": 2.5, "num_gpus": 0}
+    return run(featured, out, engine="ray", ray=ray, **changes)
+
+
+def test_a_run_with_a_warm_cache_needs_no_cluster(featured, content, tmp_path):
+    assert run(featured, tmp_path / "out").code == 0
+    assert on_nowhere(featured, tmp_path / "out").code == 0
+    assert content(tmp_path / "out") == content(featured.data / "features")
+
+
+@pytest.fixture
+def given(featured, tmp_path, monkeypatch):
+    """Run the stage for a cluster with an empty cache; return what the cluster would be given."""
+    taken = []
+
+    def encode_on_cluster(*arguments):
+        taken.extend(arguments)
+        raise InputError("enough")
+
+    def cluster_of(**changes):
+        shutil.rmtree(featured.data / "cache" / "features", ignore_errors=True)
+        monkeypatch.setattr("stages.features.encode_on_cluster", encode_on_cluster)
+        assert on_nowhere(featured, tmp_path / "out", **changes).code == 2
+        return taken
+
+    return cluster_of
+
+
+def test_actors_get_the_backend_and_what_else_decides_on_bytes(given, monkeypatch):
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    environment = given()[-1]
+    assert environment["KERAS_BACKEND"] == keras.backend.backend()
+    assert environment["TF_ENABLE_ONEDNN_OPTS"] == "0"
+
+
+def test_an_actor_of_another_backend_is_refused(given, monkeypatch):
+    make_encoder, expected = given()[2], kept_as()
+    monkeypatch.setattr("keras.backend.backend", lambda: "other")
+    with pytest.raises(InputError) as told:
+        make_encoder()
+    assert f"expected the backend and decoder {expected[1:]}" in str(told.value)
+    assert "Received: other-pillow" in str(told.value)
+
+
+def test_an_actor_computes_with_the_threads_it_was_given(featured, monkeypatch):
+    threads = []
+    monkeypatch.setattr("pipeline.backend.limit_threads", threads.append)
+    encode = encode_with(featured.data / "encoder", "average", "float32", kept_as(), 3)
+    assert threads == [3]
+    pixels = np.zeros((1, 32, 32, 3), "uint8")
+    expected = Encoder.load(featured.data / "encoder").encode(pixels)
+    np.testing.assert_array_equal(encode(pixels), expected)
+
+
+@pytest.mark.parametrize(("precision", "hidden"), [("float32", True), ("auto", False)])
+def test_the_gpus_are_the_actors_unless_the_precision_is_tried_here(
+    given, monkeypatch, precision, hidden
+):
+    asked = []
+    monkeypatch.setattr("pipeline.backend.hide_gpus", lambda: asked.append(True))
+    given(precision=precision)
+    assert bool(asked) is hidden

@@ -22,6 +22,7 @@ import pytest
 from pipeline.errors import InputError
 from pipeline.images import features
 from pipeline.images.cache import FeatureCache
+from pipeline.images.cluster import Encoded
 from pipeline.images.decode import read_square
 from pipeline.images.features import (
     FeaturesSettings,
@@ -600,3 +601,26 @@ def test_waiting_for_pictures_is_measured(drawn, raw, tmp_path, monkeypatch):
     assert work.decoding.seconds == pytest.approx(0.4)
     assert work.slowest() == "decoding"
     assert work.waiting.share(work.wall) > 0.15
+
+
+@pytest.mark.parametrize(
+    ("decoding", "waiting", "slowest"), [(0.1, 0.0, "encoding"), (3.0, 1.0, "decoding")]
+)
+def test_on_a_cluster_the_slowest_part_of_the_actors_is_named(
+    drawn, raw, tmp_path, caplog, decoding, waiting, slowest
+):
+    def cluster(pictures):
+        for number, picture in enumerate(pictures):
+            features, actor = np.ones((1, 3), "float32"), f"actor {number % 2}"
+            spent = Busy(4, decoding), Busy(1, 0.4), Busy(1, waiting)
+            yield Encoded([picture.sha256], features, *spent, actor, "node")
+
+    given = replace(source(Encode()), cluster=cluster)
+    work = compute(drawn(6), raw, given, cache_in(tmp_path), BATCH)
+    assert work.decoding.seconds == pytest.approx(6 * decoding)
+    assert (work.decoding.threads, work.encoding.threads, work.waiting.threads) == (8, 2, 2)
+    work.wall = 2.4
+    with caplog.at_level(logging.INFO):
+        work.tell()
+    assert f"{slowest} was the slowest: of 2.4 s, encoding took 50% of its 2 threads" in caplog.text
+    assert ("features.ray.num_cpus" in caplog.text) is (slowest == "decoding")
