@@ -38,8 +38,8 @@ from pipeline.progress import Progress
 log = logging.getLogger(__name__)
 
 ATTEMPTS = 3  # to write shards from a cache in which damaged files are found
-BARE_ROUNDS = 3  # of blank batches, one a thread: the middle one of them counts
-BARE_FROM = 150  # batches a thread that a run must have, so that these take a fiftieth of it
+BARE_ROUNDS = 4  # of blank batches, one a thread: the fastest of them counts
+BARE_FROM = 150  # batches a thread that a run must have, so that these take a fortieth of it
 IDLE = 0.15  # share of the time that the encoder may wait for pictures before it is told
 
 
@@ -315,7 +315,7 @@ class _Encoders:
     def _measure(self, threads: ThreadPoolExecutor) -> None:
         """Time the encoder on blank pictures, as many batches at once as of real ones.
 
-        Those that decode pictures are some batches ahead by now, and rest.
+        Those that decode pictures are some batches ahead by the second round, and rest.
         """
         side, at_once = self.source.side, self.source.at_once
         blank = np.zeros((self.batch_size, side, side, 3), np.uint8)
@@ -324,7 +324,7 @@ class _Encoders:
             begun = time.perf_counter()
             list(threads.map(self.source.encode, [blank] * at_once))
             seconds.append(time.perf_counter() - begun)
-        self.work.bare = at_once * self.batch_size / max(sorted(seconds)[BARE_ROUNDS // 2], 1e-9)
+        self.work.bare = at_once * self.batch_size / max(min(seconds), 1e-9)
         self.work.wall -= sum(seconds)
 
     def _encode_rest(self) -> None:
