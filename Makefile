@@ -53,7 +53,7 @@ audit: $(READY)  ## Look the locked packages' known vulnerabilities up; needs th
 	  -r requirements-gpu.lock
 
 clean-cache:  ## Remove features and training states that were kept for later runs
-	rm -rf .cache
+	rm -rf .cache/features .cache/train
 
 # With extras, an environment has all that it has without them as well: both are marked.
 $(READY): $(LOCK) pyproject.toml

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from pipeline.machine import CPU, cpu_flags
+from pipeline.machine import cpu_flags, cpu_name
 
 # Of what a CPU may have, that on which the speed of a product of matrices depends most.
 VECTORS = "avx2", "avx512f", "avx512_bf16", "amx_bf16"
@@ -71,7 +71,7 @@ def machine() -> dict[str, Any]:
     import keras  # for which those wait that do not ask
 
     return {
-        "cpu": _cpu_name(),
+        "cpu": cpu_name(),
         "vectors": [name for name in VECTORS if name in cpu_flags()],
         "cores": os.cpu_count(),
         "processor": platform.machine(),
@@ -80,13 +80,6 @@ def machine() -> dict[str, Any]:
         "devices": keras.distribution.list_devices(),
         **{name: version(name) for name in PACKAGES if find_spec(name)},
     }
-
-
-def _cpu_name() -> str:
-    """The CPU's model as Linux tells it; elsewhere what Python knows."""
-    lines = CPU.read_text().splitlines() if CPU.exists() else []
-    told = next((line for line in lines if line.startswith("model name")), "")
-    return told.partition(":")[2].strip() or platform.processor() or platform.machine()
 
 
 def _folder(variable: str) -> Path:

@@ -26,11 +26,15 @@ def cpu_flags() -> frozenset[str]:
     return frozenset(_of_cpu("flags").split())
 
 
+def cpu_name() -> str:
+    """Name the CPU's model as Linux tells it; elsewhere what Python knows."""
+    return _of_cpu("model name") or platform.processor() or platform.machine()
+
+
 def cpu_kind() -> str:
     """Name the CPU and hash what it can do: on virtual machines unlike ones have the same name."""
-    name = _of_cpu("model name") or platform.machine()
     flags = hashlib.sha256(" ".join(sorted(cpu_flags())).encode()).hexdigest()
-    return f"{name} ({flags[:8]})"
+    return f"{cpu_name()} ({flags[:8]})"
 
 
 def _of_cpu(what: str) -> str:

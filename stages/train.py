@@ -21,7 +21,7 @@ from pipeline import backend
 from pipeline.captioner import bundle, kept, objective, training
 from pipeline.captioner.batches import Captions, Split
 from pipeline.captioner.captioner import Captioner
-from pipeline.captioner.checkpoint import History
+from pipeline.captioner.checkpoint import History, score
 from pipeline.captioner.consensus import Consensus, ConsensusSettings
 from pipeline.captioner.decoders.base import Decoder
 from pipeline.captioner.decoders.find import DECODERS, build
@@ -141,10 +141,9 @@ class Trained(NamedTuple):
     left_over: Path  # checkpoint of self-critical training, of no use once there is a bundle
 
     @property
-    def val_cider_d(self) -> float:
-        """Of the epoch that was kept last."""
-        last: float = self.metrics.get("self_critical", self.metrics)["val_cider_d"]
-        return last
+    def reached(self) -> tuple[float, float]:
+        """What seeds are compared by, of the epoch that was kept last: see `checkpoint.score`."""
+        return score(self.metrics.get("self_critical", self.metrics))
 
 
 def train(
@@ -179,7 +178,7 @@ def train(
             log.info("train: seed %d, %d of %d", seed, place + 1, len(settings.seeds))
         curves = out / "curves" if place == 0 else out / "curves" / f"seed_{seed}"
         trained[seed] = _train(inputs, settings, seed, cache, curves)
-    best_first = sorted(trained.values(), key=lambda one: -one.val_cider_d)
+    best_first = sorted(trained.values(), key=lambda one: one.reached, reverse=True)
     decoders = [one.captioner.decoder for one in best_first]
     consensus = _consensus(inputs.train, settings.consensus)
     given = vocabulary, encoder, known.shape, known.encoder

@@ -166,6 +166,9 @@ class FeatureCache:
         try:
             group, row = divmod(row, self._group_rows)
             return self._values(number, group)[row].reshape(self.shape)
+        except FileNotFoundError as error:
+            self._look_again()
+            raise DamagedError(str(self._files[number])) from error
         except (pa.ArrowException, OSError, ValueError, IndexError) as error:
             _unless_of_the_system(self._files[number], error)
             self._drop(number, error)
@@ -174,8 +177,8 @@ class FeatureCache:
     def leaving(self, bound: int, needed: int, wanted: np.ndarray, lacking: int = 0) -> Leaving:
         """Choose the files that have to go: the least recently used, of any encoder.
 
-        Where what stays and what is added exceed the bound by themselves, no removal could keep
-        it: then no more go than the disk needs.
+        So many that the bound is kept and the disk has room. Where what stays and what is added
+        exceed the bound by themselves, no removal could keep it: then it is the disk alone.
 
         Args:
             bound: of the whole cache, bytes.
@@ -191,7 +194,8 @@ class FeatureCache:
         excess = own + sum(size for size, _ in others) - bound
         if own > bound:
             _warn_of(own, bound)
-            excess = lacking
+            excess = 0
+        excess = max(excess, lacking)
         paths, freed = [], 0
         for size, path in others:
             if freed >= excess:
@@ -207,8 +211,8 @@ class FeatureCache:
         for path in leaving.paths:
             path.unlink(missing_ok=True)
         log.info(
-            "features: removed %d files, %s, least recently used, from the cache (%s), to keep"
-            " features.cache_gib or to make room on the disk",
+            "features: removed %d files, %s, least recently used, from the cache (%s): it keeps to"
+            " features.cache_gib, and to the room that the disk has",
             len(leaving.paths),
             told_bytes(leaving.freed),
             ", ".join(sorted({path.parent.name for path in leaving.paths})),
@@ -263,6 +267,14 @@ class FeatureCache:
                 open_bytes -= self._open.pop(next(iter(self._open))).nbytes
         self._open[key] = values
         return values
+
+    def _look_again(self) -> None:
+        """Find what another process that has the same cache has put together, or removed."""
+        known = set(self._files)
+        self._forget([number for number, path in enumerate(self._files) if not path.exists()])
+        for path in sorted(self.folder.glob("encoded-*.parquet")):
+            if path not in known:
+                self._note(path)
 
     def _drop(self, number: int, error: Exception) -> None:
         path = self._files[number]

@@ -95,7 +95,6 @@ def test_the_machine_has_a_name_and_what_it_computes_with(
     if told:
         path.write_text(told)
     monkeypatch.setattr("pipeline.machine.CPU", path)
-    monkeypatch.setattr(timing, "CPU", path)
     monkeypatch.setattr(timing.platform, "processor", lambda: "arm")
     machine = timing.machine()
     assert (machine["cpu"], machine["vectors"]) == (cpu, vectors)

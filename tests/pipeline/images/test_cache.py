@@ -251,6 +251,20 @@ def test_many_batches_become_few_files_with_the_same_features(cache, tmp_path, m
             assert np.array_equal(got(reader, key), value)
 
 
+def test_what_another_process_puts_together_is_found_again(cache, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(module, "MERGED_ROWS", 16)
+    for at in range(3):
+        cache.put(keys(4, 4 * at), values(4, at))
+    other = opened(tmp_path)  # a copy of the repository, which shares the cache
+    cache.put(keys(4, 12), values(4, 3))
+    assert len(files(cache)) == 1
+    with pytest.raises(DamagedError), caplog.at_level(logging.WARNING):
+        got(other, keys(1)[0])
+    assert not caplog.text, "nothing is damaged"
+    for at, key in enumerate(keys(16)):
+        assert np.array_equal(got(other, key), values(4, at // 4)[at % 4])
+
+
 def test_killed_while_files_become_one_nothing_is_lost(cache, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "MERGED_ROWS", 4)
 
@@ -343,6 +357,12 @@ def test_where_no_removal_keeps_the_bound_as_much_goes_as_the_disk_lacks(four, l
     make_room(cache, 1, 0, digests(keys(1)), lacking)
     assert [path.exists() for path in paths] == [True, *(n >= gone for n in range(3))]
     assert np.array_equal(got(cache, keys(1)[0]), values(2, seed=0)[0])
+
+
+def test_within_the_bound_as_much_goes_as_the_disk_lacks(four):
+    cache, paths = four
+    make_room(cache, MIB, 0, digests(keys(1)), lacking=1)
+    assert [path.exists() for path in paths] == [True, False, True, True]
 
 
 def test_what_a_bound_that_is_passed_costs_is_told_and_which_one_would_do(four, caplog):
