@@ -351,7 +351,7 @@ def test_features_that_are_no_numbers_are_told(captioner, features, settings, va
     broken[3, 2] = value
     with pytest.raises(InputError, match="expected features that are numbers") as caught:
         captioner.caption(broken, settings)
-    assert "of pictures: 1." in str(caught.value)
+    assert "pictures: 1." in str(caught.value)
     assert "min_words" not in str(caught.value)
 
 
