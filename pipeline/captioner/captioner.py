@@ -115,8 +115,8 @@ class Captioner:
         broken = sum(not np.isfinite(values).all() for values in without.values())
         if broken:
             return InputError(
-                "search: expected features that are numbers. Received: NaN or infinity, for as many "
-                f"pictures: {broken}. Make them again; where they are too large for float16, "
+                "search: expected features that are numbers. Received: NaN or infinity, for as "
+                f"many pictures: {broken}. Make them again; where they are too large for float16, "
                 "with features.dtype: float32"
             )
         if not self._gives_numbers(next(iter(without.values()))):
