@@ -1,10 +1,13 @@
 """Tables of word chances, which search takes for a model, and every caption there is under them."""
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
 
 import keras
 import numpy as np
+from hypothesis import strategies as st
 from keras import ops
 
 from pipeline.captioner.decoders.base import IMPOSSIBLE
@@ -144,9 +147,35 @@ def keeps_to(bounds: Constraints, words: Sequence[int]) -> bool:
     return long and len(set(grams)) == len(grams) and not set(words) & set(bounds.forbidden)
 
 
-def bounded(min_words: int, block: int, forbidden: Iterable[int], max_words: int) -> Constraints:
-    """Make constraints whose bound on the words is none that `max_words` contradicts."""
-    return Constraints(min(min_words, max_words), block, tuple(forbidden))
+BOUNDED = st.fixed_dictionaries(  # what `bounded` makes a search of
+    {
+        "seed": st.integers(0, 10**6),
+        "words": st.integers(2, 3),
+        "max_words": st.integers(2, 4),
+        "min_words": st.integers(0, 3),
+        "forbidden": st.sets(st.sampled_from([A, B]), max_size=1),
+    }
+)
+
+
+class Bounded(NamedTuple):
+    """A search within bounds, and all that it may find: the captions that keep to them."""
+
+    table: Table
+    max_words: int
+    bounds: Constraints
+    expected: list[tuple[float, float, list[int]]]
+    captions: int  # that there are, within the bounds or not
+
+
+def bounded(
+    block: int, penalty: float, seed: int, words: int, max_words: int, min_words: int, forbidden
+) -> Bounded:
+    """Make a search, whose least number of words is none that `max_words` contradicts."""
+    table = Table.random(seed, words)
+    bounds = Constraints(min(min_words, max_words), block, tuple(forbidden))
+    expected = table.all_captions(max_words, penalty, 0, partial(keeps_to, bounds))
+    return Bounded(table, max_words, bounds, expected, len(table.all_captions(max_words, penalty)))
 
 
 UNIFORMS = np.random.default_rng(5).random((8, 4, 7), "float32")  # pictures, captions, steps

@@ -1,7 +1,6 @@
 """Greedy and beam search, on tables of word chances."""
 
 import math
-from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -13,6 +12,7 @@ from pipeline.captioner.search.beam import beam
 from pipeline.captioner.search.greedy import greedy
 from pipeline.text.marks import END, START
 from tests.pipeline.captioner.search.tables import (
+    BOUNDED,
     NEXT,
     A,
     B,
@@ -21,7 +21,6 @@ from tests.pipeline.captioner.search.tables import (
     captions,
     check,
     check_all,
-    keeps_to,
 )
 
 
@@ -65,22 +64,11 @@ def test_a_beam_wide_enough_is_exhaustive_search(seed, words, max_words, penalty
 
 
 @pytest.mark.parametrize("block", [0, 1, 2])
-@given(
-    seed=st.integers(0, 10**6),
-    words=st.integers(2, 3),
-    max_words=st.integers(2, 4),
-    min_words=st.integers(0, 3),
-    forbidden=st.sets(st.sampled_from([A, B]), max_size=1),
-)
+@given(drawn=BOUNDED)
 @settings(max_examples=10, deadline=None, derandomize=True)
-def test_within_bounds_too_it_is_exhaustive_search(
-    block, seed, words, max_words, min_words, forbidden
-):
+def test_within_bounds_too_it_is_exhaustive_search(block, drawn):
     """Exactly the captions that keep to the bounds: nothing else is found, and nothing missed."""
-    table = Table.random(seed, words)
-    bounds = bounded(min_words, block, forbidden, max_words)
-    expected = table.all_captions(max_words, 0.7, 0, partial(keeps_to, bounds))
-    width = len(table.all_captions(max_words, 0.7))
+    table, max_words, bounds, expected, width = bounded(block, 0.7, **drawn)
     found = captions(beam(table.step, table.state(), width, max_words, 0.7, bounds))
     check_all(found, expected)
     check(found, table, max_words, 0.7)

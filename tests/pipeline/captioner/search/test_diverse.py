@@ -1,7 +1,5 @@
 """Diverse beam search, on tables of word chances."""
 
-from functools import partial
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,6 +10,7 @@ from pipeline.captioner.search.beam import beam
 from pipeline.captioner.search.diverse import diverse
 from pipeline.text.marks import END, START
 from tests.pipeline.captioner.search.tables import (
+    BOUNDED,
     A,
     B,
     C,
@@ -20,7 +19,6 @@ from tests.pipeline.captioner.search.tables import (
     captions,
     check,
     check_all,
-    keeps_to,
 )
 
 
@@ -79,22 +77,11 @@ def test_groups_wide_enough_are_exhaustive_search(seed, words, groups):
 
 
 @pytest.mark.parametrize("block", [0, 1, 2])
-@given(
-    seed=st.integers(0, 10**6),
-    words=st.integers(2, 3),
-    groups=st.integers(1, 2),
-    max_words=st.integers(2, 4),
-    min_words=st.integers(0, 3),
-    forbidden=st.sets(st.sampled_from([A, B]), max_size=1),
-)
+@given(groups=st.integers(1, 2), drawn=BOUNDED)
 @settings(max_examples=6, deadline=None, derandomize=True)
-def test_within_bounds_too_they_are_exhaustive_search(
-    block, seed, words, groups, max_words, min_words, forbidden
-):
-    table = Table.random(seed, words)
-    bounds = bounded(min_words, block, forbidden, max_words)
-    expected = table.all_captions(max_words, 0.9, 0, partial(keeps_to, bounds))
-    width = len(table.all_captions(max_words, 0.9)) * groups
+def test_within_bounds_too_they_are_exhaustive_search(block, groups, drawn):
+    table, max_words, bounds, expected, count = bounded(block, 0.9, **drawn)
+    width = count * groups
     found = captions(diverse(table.step, table.state(), width, groups, 2.0, max_words, 0.9, bounds))
     check_all(found, expected)
 
