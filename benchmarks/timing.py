@@ -70,9 +70,10 @@ def machine() -> dict[str, Any]:
     """What the figures depend on."""
     import keras  # for which those wait that do not ask
 
+    flags = cpu_flags()
     return {
         "cpu": cpu_name(),
-        "vectors": [name for name in VECTORS if name in cpu_flags()],
+        "vectors": [name for name in VECTORS if name in flags],
         "cores": os.cpu_count(),
         "processor": platform.machine(),
         "python": platform.python_version(),

@@ -28,11 +28,10 @@ import numpy as np
 from benchmarks.timing import in_turn, ratios, spread
 from pipeline import backend
 from pipeline.captioner.batches import Batch, Batches, Captions, pad, shift
-from pipeline.captioner.crossentropy import crossentropy
 from pipeline.captioner.decoders.base import Decoder, DecoderSettings, Tensor
 from pipeline.captioner.decoders.find import build
-from pipeline.captioner.objective import PLAIN, Objective
-from pipeline.captioner.tracing import trace
+from pipeline.captioner.objective import PLAIN
+from pipeline.captioner.training import compiled
 from pipeline.captioner.updates import UpdateSettings, adam
 from pipeline.machine import cpu_flags
 
@@ -189,12 +188,8 @@ def build_inject() -> Decoder:
 
 def _as_trained(decoder: Decoder) -> keras.Model:
     """Compile a decoder's training as stage `train` does, all that may be added to it left out."""
-    made = Objective(decoder, PLAIN)
     how = UpdateSettings(clip_norm=5.0, accumulate=1, ema=0.0, precision="float32")
-    made.compile(adam(0.001, how), crossentropy(), jit_compile=backend.jit(), auto_scale_loss=False)
-    made.optimizer.build(decoder.trainable_variables)
-    trace(made, decoder.feature_shape)
-    return made
+    return compiled(decoder, PLAIN, adam(0.001, how))
 
 
 def _compiled(model: keras.Model) -> keras.Model:

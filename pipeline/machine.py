@@ -4,6 +4,7 @@ import ctypes
 import hashlib
 import os
 import platform
+from contextlib import suppress
 from pathlib import Path
 
 # Names of glibc's mallopt, from malloc.h.
@@ -11,6 +12,11 @@ _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX, _ARENA_MAX = -1, -2, -4, -8
 _NEVER, _MIB = -1, 2**20
 
 CPU = Path("/proc/cpuinfo")  # on Linux
+VARIABLES = {  # of the environment, as `prepare` sets them
+    "TF_ENABLE_ONEDNN_OPTS": "1",
+    "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+    "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+}
 
 
 def cores() -> int:
@@ -38,9 +44,9 @@ def cpu_kind() -> str:
 
 
 def _of_cpu(what: str) -> str:
-    lines = CPU.read_text().splitlines() if CPU.exists() else []
-    found = next((line for line in lines if line.startswith(what)), "")
-    return found.partition(":")[2].strip()
+    with suppress(OSError), CPU.open() as lines:
+        return next((line.partition(":")[2].strip() for line in lines if line.startswith(what)), "")
+    return ""
 
 
 def prepare() -> None:
@@ -52,9 +58,8 @@ def prepare() -> None:
     process (`serve` beside `train`, or another seed) would have none; they take what they need.
     What the user has set stays.
     """
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
-    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    for name, value in VARIABLES.items():
+        os.environ.setdefault(name, value)
     keep_memory()
 
 

@@ -12,8 +12,9 @@ import keras
 import PIL
 import typer
 
-from pipeline import backend
+from pipeline import backend, machine
 from pipeline.errors import InputError
+from pipeline.images import computing
 from pipeline.images.cluster import encode_on_cluster
 from pipeline.images.decode import DECODING
 from pipeline.images.devices import OnDevices
@@ -35,12 +36,6 @@ from stages.command import run
 
 log = logging.getLogger(__name__)
 
-PASSED_ON = (  # to the actors of a cluster, whose environment is that of `ray start`
-    "TF_ENABLE_ONEDNN_OPTS",
-    "TF_FORCE_GPU_ALLOW_GROWTH",
-    "XLA_PYTHON_CLIENT_PREALLOCATE",
-)
-
 
 def features(
     raw: Annotated[Path, typer.Argument(help="The data set's folder, with its pictures.")],
@@ -55,7 +50,7 @@ def features(
     """Encode the pictures named in IMAGES and write their features to OUT."""
     settings = load(FeaturesSettings, "features", params)
     if settings.engine == "ray" and settings.precision != "auto":  # which tries the encoder here
-        backend.hide_gpus()  # they are the actors'
+        computing.hide_gpus()  # they are the actors'
     pictures = PictureList(images)
     model = _encoder(encoder, settings, pictures, raw, cache)
     named = model.spec.side, model.shape, model.identity
@@ -119,7 +114,8 @@ def _on_cluster(
     batch_size, ray = settings.batch_size, settings.ray
     given = folder.resolve(), model.pooling, model.precision, source.kept_as, ray.threads
     make_encoder = partial(encode_with, *given)
-    environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    # Theirs would be that of `ray start`.
+    environment = {name: os.environ[name] for name in machine.VARIABLES if name in os.environ}
     environment["KERAS_BACKEND"] = keras.backend.backend()
     run = raw, make_encoder, source.side, batch_size, ray, settings.workers, environment
     return replace(source, cluster=lambda pictures: encode_on_cluster(pictures, *run))
@@ -146,7 +142,7 @@ def encode_with(
             f" machine that runs the stage. Received: {kept_as()[1:]}. Install the same packages"
             " on both"
         )
-    backend.limit_threads(threads)
+    computing.limit_threads(threads)
     return Encoder.load(folder, pooling, precision).encode
 
 

@@ -18,7 +18,7 @@ from dvclive import Live
 from pydantic import Field, field_validator, model_validator
 
 from pipeline import backend
-from pipeline.captioner import bundle, kept, objective, training
+from pipeline.captioner import bundle, kept, training
 from pipeline.captioner.batches import Captions, Split
 from pipeline.captioner.captioner import Captioner
 from pipeline.captioner.checkpoint import History, score
@@ -83,19 +83,16 @@ class TrainStageSettings(FitSettings):
 
     @model_validator(mode="after")
     def _has_places(self) -> Self:
-        """Tell before features are made what `objective.check` would tell after."""
-        if self.attention_penalty and not DECODERS[self.decoder].needs_grid:
-            raise ValueError(
-                "train.attention_penalty: expected 0 for a decoder that attends to no grid. "
-                f"Received: {self.attention_penalty} for {self.decoder}. Set it to 0, or "
-                "train.decoder to attention, adaptive or top_down"
-            )
-        if self.attention_width and not DECODERS[self.decoder].needs_grid:
-            raise ValueError(
-                "train.attention_width: expected null for a decoder that attends to no grid. "
-                f"Received: {self.attention_width} for {self.decoder}. Set it to null, or "
-                "train.decoder to attention, adaptive or top_down"
-            )
+        """Refuse what only a decoder that attends to a grid has a use for."""
+        if DECODERS[self.decoder].needs_grid:
+            return self
+        for name, none in (("attention_penalty", "0"), ("attention_width", "null")):
+            if value := getattr(self, name):
+                raise ValueError(
+                    f"train.{name}: expected {none} for a decoder that attends to no grid. "
+                    f"Received: {value} for {self.decoder}. Set it to {none}, or train.decoder to "
+                    "attention, adaptive or top_down"
+                )
         return self
 
     @model_validator(mode="after")
@@ -218,7 +215,6 @@ def _train(
     backend.seed(seed)
     decoder = build(settings, len(inputs.vocabulary), inputs.feature_shape, settings.precision)
     decoder.start_output_bias(np.array(inputs.vocabulary.counts))
-    objective.check(decoder, settings)
     _start_word_vectors(decoder, inputs.embeddings, settings)
     captioner = Captioner(decoder, inputs.vocabulary)
     checkpoint = cache / _key(inputs.files, settings.model_dump_json())

@@ -140,6 +140,24 @@ def finite(loss: float, section: str, epoch: int) -> float:
     )
 
 
+def compiled(
+    decoder: Decoder, settings: ObjectiveSettings, optimizer: keras.optimizers.Optimizer
+) -> Objective:
+    """Make what is trained, with its step compiled for batches of any size.
+
+    Args:
+        decoder: with its weights.
+        settings: what is asked of it.
+        optimizer: that makes the updates; `Accumulating` where several batches make one.
+    """
+    several = isinstance(optimizer, Accumulating)
+    made = Objective(decoder, settings, words_of_update=several)
+    made.compile(optimizer, crossentropy(), jit_compile=jit(), auto_scale_loss=False)
+    made.optimizer.build(decoder.trainable_variables)
+    trace(made, decoder.feature_shape)
+    return made
+
+
 class Trainer:
     """Takes the steps of a training.
 
@@ -158,15 +176,7 @@ class Trainer:
         self.rate = Rate(settings, self.updates * settings.epochs)
         self.optimizer = adam(self.rate.at_first(), settings)
         self.accumulating = Accumulating(self.optimizer) if settings.accumulate > 1 else None
-        self.objective = Objective(decoder, settings, words_of_update=settings.accumulate > 1)
-        self.objective.compile(
-            self.accumulating or self.optimizer,
-            crossentropy(),
-            jit_compile=jit(),
-            auto_scale_loss=False,
-        )
-        self.objective.optimizer.build(decoder.trainable_variables)
-        trace(self.objective, decoder.feature_shape)
+        self.objective = compiled(decoder, settings, self.accumulating or self.optimizer)
         self.rate_set: float | None = None  # that the optimizer has been told
 
     def run_epoch(self, history: History, progress: Progress) -> float:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from pipeline.captioner.looks import Looks
 from pipeline.errors import InputError
-from pipeline.tables import read_table, write_table
+from pipeline.tables import read_table, write_rows
 
 ATTENTION = "attention.parquet"  # beside the scores
 SCHEMA = pa.schema(
@@ -41,17 +41,18 @@ class Looked(NamedTuple):
 
 def write_attention(path: Path, looked: Mapping[str, Looked]) -> None:
     """Write where the decoder looked, by picture; equal looks give equal bytes."""
-    ids = sorted(looked)
-    found = [looked[image_id] for image_id in ids]
-    columns = [
-        pa.array(ids, pa.string()),
-        pa.array([list(one.words) for one in found], pa.list_(pa.string())),
-        pa.array([one.looks.maps.shape[1] for one in found], pa.int32()),
-        pa.array([one.looks.maps.shape[2] for one in found], pa.int32()),
-        _halves([one.looks.maps.ravel() for one in found]),
-        _halves([one.looks.elsewhere for one in found]),
+    rows = [
+        {
+            "image_id": image_id,
+            "words": list(words),
+            "rows": looks.maps.shape[1],
+            "columns": looks.maps.shape[2],
+            "maps": looks.maps.ravel().astype("float16"),
+            "elsewhere": looks.elsewhere.astype("float16"),
+        }
+        for image_id, (words, looks) in looked.items()
     ]
-    write_table(path, pa.table(columns, schema=SCHEMA))
+    write_rows(path, rows, SCHEMA, ["image_id"])
 
 
 def read_attention(path: Path, image_ids: Collection[str]) -> dict[str, Looked]:
@@ -70,13 +71,6 @@ def read_attention(path: Path, image_ids: Collection[str]) -> dict[str, Looked]:
             f"{path}: expected a weight for each place and each word. Received: {error}. Run "
             "`evaluate` again"
         ) from error
-
-
-def _halves(rows: Sequence[np.ndarray]) -> pa.ListArray:
-    """Make lists of float16, whatever the numbers were."""
-    ends = np.cumsum([0, *(len(row) for row in rows)])
-    values = np.concatenate([np.zeros(0), *rows]).astype("float16")
-    return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), pa.array(values, pa.float16()))
 
 
 def _rows(table: pa.Table) -> Iterator[tuple[str, Looked]]:

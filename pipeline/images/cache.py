@@ -89,8 +89,7 @@ class FeatureCache:
         self._open: dict[tuple[int, int], np.ndarray] = {}  # file and row group, oldest first
         self._small: list[_Batch] = []  # put lately, each in a file of its own
         remove_unfinished(self.folder)
-        for path in sorted(self.folder.glob("encoded-*.parquet")):
-            self._note(path)
+        self._look_again()
 
     def __contains__(self, sha256: str) -> bool:
         digest = np.array([bytes.fromhex(sha256)], DIGEST)
@@ -269,7 +268,7 @@ class FeatureCache:
         return values
 
     def _look_again(self) -> None:
-        """Find what another process that has the same cache has put together, or removed."""
+        """Take up the files that are there, other processes' too; forget those that went."""
         known = set(self._files)
         self._forget([number for number, path in enumerate(self._files) if not path.exists()])
         for path in sorted(self.folder.glob("encoded-*.parquet")):

@@ -46,6 +46,8 @@ class Encoder:
         precision: that it computes in; its features are float32 always.
         body: the network without its preprocessing.
         model: uint8 RGB (b, side, side, 3) -> float32 (b, f), averages in float32: to be trained.
+
+    Of weights whose fingerprint is `known`, none is worked out.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Encoder:
         source: str,
         pooling: Pooling = "average",
         precision: Arithmetic = "float32",
+        known: str | None = None,
     ) -> None:
         self.body = body
         self.model = with_preprocessing(body, NETWORKS[network], side)
@@ -66,7 +69,7 @@ class Encoder:
             side=side,
             features=self.model.output_shape[-1],
             source=source,
-            fingerprint=fingerprint(body, network, side),
+            fingerprint=known or fingerprint(body, network, side),
         )
 
     @property
@@ -88,16 +91,19 @@ class Encoder:
 
     def at(self, precision: Arithmetic) -> "Encoder":
         """Give the same encoder in another precision."""
-        spec = self.spec
-        return Encoder(self.body, spec.network, spec.side, spec.source, self.pooling, precision)
+        return self._with(self.body, precision)
 
     def copy(self) -> "Encoder":
         """Give the same encoder with weights of its own, on the device that `keras.device` sets."""
-        spec = self.spec
-        body = NETWORKS[spec.network].body(None, spec.side)
+        body = NETWORKS[self.spec.network].body(None, self.spec.side)
         body.set_weights(self.body.get_weights())
-        given = spec.network, spec.side, spec.source, self.pooling, self.precision
-        return Encoder(body, *given)
+        return self._with(body, self.precision)
+
+    def _with(self, body: keras.Model, precision: Arithmetic) -> "Encoder":
+        """Make an encoder of a body with the same weights, which are not hashed once more."""
+        spec = self.spec
+        of_it = spec.network, spec.side, spec.source
+        return Encoder(body, *of_it, self.pooling, precision, known=spec.fingerprint)
 
     @cached_property
     def ready(self) -> keras.Model:

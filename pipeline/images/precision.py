@@ -19,6 +19,7 @@ import numpy as np
 
 from pipeline import backend
 from pipeline.files import write_json
+from pipeline.images import computing
 from pipeline.images.encoder import Encoder
 from pipeline.images.spec import Arithmetic, Pooling
 
@@ -46,7 +47,7 @@ def probe_size(batch_size: int) -> int:
 
 def chosen_for(fingerprint: str, pooling: Pooling, size: int) -> str:
     """Name all that a choice depends on: the encoder, how it is run and on what, and the probe."""
-    device = backend.kind_of_device()
+    device = computing.kind_of_device()
     return " | ".join([fingerprint, pooling, keras.backend.backend(), device, f"{size} pictures"])
 
 

@@ -107,7 +107,7 @@ def test_a_gpu_is_probed_with_a_whole_batch(featured, tmp_path, monkeypatch, has
 
     (featured.data / "cache" / "features" / "precision.json").unlink(missing_ok=True)
     monkeypatch.setattr("pipeline.backend.has_gpu", lambda: has_gpu)
-    monkeypatch.setattr("pipeline.backend.kind_of_device", lambda: "H200")
+    monkeypatch.setattr("pipeline.images.computing.kind_of_device", lambda: "H200")
     monkeypatch.setattr("stages.features.fastest", fastest)
     assert run(featured, tmp_path / "out", precision="auto", batch_size=20).code == 2
     assert probed == [expected]
@@ -271,7 +271,7 @@ def test_an_actor_of_another_backend_is_refused(given, monkeypatch):
 
 def test_an_actor_computes_with_the_threads_it_was_given(featured, monkeypatch):
     threads = []
-    monkeypatch.setattr("pipeline.backend.limit_threads", threads.append)
+    monkeypatch.setattr("pipeline.images.computing.limit_threads", threads.append)
     encode = encode_with(featured.data / "encoder", "average", "float32", kept_as(), 3)
     assert threads == [3]
     pixels = np.zeros((1, 32, 32, 3), "uint8")
@@ -284,6 +284,6 @@ def test_the_gpus_are_the_actors_unless_the_precision_is_tried_here(
     given, monkeypatch, precision, hidden
 ):
     asked = []
-    monkeypatch.setattr("pipeline.backend.hide_gpus", lambda: asked.append(True))
+    monkeypatch.setattr("pipeline.images.computing.hide_gpus", lambda: asked.append(True))
     given(precision=precision)
     assert bool(asked) is hidden

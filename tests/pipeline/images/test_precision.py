@@ -111,7 +111,7 @@ def test_a_cache_that_may_only_be_read_stops_nothing(tmp_path, caplog):
 def test_a_choice_is_for_one_encoder_one_device_and_one_size(monkeypatch):
     asked = [("a", "average", 16), ("b", "average", 16), ("a", "grid", 16), ("a", "average", 128)]
     names = {chosen_for(*one) for one in asked}
-    monkeypatch.setattr("pipeline.backend.kind_of_device", lambda: "NVIDIA H200")
+    monkeypatch.setattr("pipeline.images.computing.kind_of_device", lambda: "NVIDIA H200")
     names.add(chosen_for("a", "average", 16))
     monkeypatch.setattr("keras.backend.backend", lambda: "jax")
     names.add(chosen_for("a", "average", 16))

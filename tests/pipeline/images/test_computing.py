@@ -1,4 +1,4 @@
-"""What is a backend's own; in a process of its own where it has to be set before it begins."""
+"""What features are computed on; in processes of their own, as it is set before any begins."""
 
 import os
 import subprocess
@@ -7,19 +7,19 @@ import sys
 import pytest
 import tensorflow as tf
 
-from pipeline import backend
+from pipeline.images import computing
 
 THREADS = """
 import os, sys
 import keras
-from pipeline.backend import limit_threads
+from pipeline.images.computing import limit_threads
 limit_threads(int(sys.argv[1]))
 rows = keras.random.normal((64, 64)) @ keras.random.normal((64, 64))
 print(len(os.listdir("/proc/self/task")))
 """
 HIDDEN = """
 import keras
-from pipeline.backend import hide_gpus
+from pipeline.images.computing import hide_gpus
 hide_gpus()
 import jax
 print(jax.config.jax_platforms, float(keras.ops.sum(keras.ops.ones(3))))
@@ -49,7 +49,7 @@ def test_under_jax_no_gpu_is_looked_for():
 def test_under_tensorflow_no_gpu_is_seen(monkeypatch):
     seen = []
     monkeypatch.setattr(tf.config, "set_visible_devices", lambda *given: seen.append(given))
-    backend.hide_gpus()
+    computing.hide_gpus()
     assert seen == [([], "GPU")]
 
 
@@ -58,4 +58,4 @@ def test_where_tensorflow_has_begun_all_stays_as_it_is(monkeypatch):
         raise RuntimeError("Visible devices cannot be modified after being initialized")
 
     monkeypatch.setattr(tf.config, "set_visible_devices", begun)
-    backend.hide_gpus()
+    computing.hide_gpus()
