@@ -47,6 +47,7 @@ DECIDING = (
     *(f"pipeline/text/{name}.py" for name in ("embeddings", "marks", "nltk_parts", "vocabulary")),
     *("pipeline/evaluation/cider.py", "pipeline/evaluation/tokens.py"),
     *("pipeline/backend.py", "pipeline/images/shards.py", "stages/train.py"),
+    "pipeline/ahead.py",
     "pipeline/machine.py",  # sets which kernels TensorFlow takes
 )
 # In these folders, what training does not import.

@@ -6,8 +6,7 @@ targets  [7 9 2 0]
 weights  [1 1 1 0]     from the targets: the end is learned; padding and unknown words are not
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -155,13 +154,3 @@ class Batches:
         rows = rows[np.argsort(self.lengths[rows], kind="stable")]
         batches = np.split(rows, range(self.batch_size, len(rows), self.batch_size))
         return [batches[number] for number in rng.permutation(len(batches))]
-
-
-def ahead(batches: Iterable[Batch]) -> Iterator[Batch]:
-    """Yield batches, each read by a thread while the one before is worked on."""
-    remaining = iter(batches)
-    with ThreadPoolExecutor(max_workers=1) as reader:
-        coming = reader.submit(next, remaining, None)
-        while (batch := coming.result()) is not None:
-            coming = reader.submit(next, remaining, None)
-            yield batch

@@ -20,8 +20,9 @@ import keras
 import numpy as np
 from pydantic import Field
 
+from pipeline.ahead import ahead
 from pipeline.backend import jit
-from pipeline.captioner.batches import Batch, Batches, Split, ahead
+from pipeline.captioner.batches import Batch, Batches, Split
 from pipeline.captioner.captioner import Captioner
 from pipeline.captioner.checkpoint import Checkpoint, History, score, take_finished
 from pipeline.captioner.crossentropy import crossentropy

@@ -10,8 +10,9 @@ it is not their length that chooses.
 
 import numpy as np
 
+from pipeline.ahead import ahead
 from pipeline.backend import jit
-from pipeline.captioner.batches import Batches, Split, ahead
+from pipeline.captioner.batches import Batches, Split
 from pipeline.captioner.captioner import Captioner, SearchSettings
 from pipeline.captioner.crossentropy import crossentropy
 from pipeline.captioner.objective import PLAIN, Objective

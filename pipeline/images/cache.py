@@ -154,17 +154,20 @@ class FeatureCache:
             KeyError: those of one are not there.
             DamagedError: they were, but their file is damaged.
         """
-        for digest, place in zip(digests, self._index.places(digests), strict=True):
-            if place < 0:
-                raise KeyError(digest)
-            yield self._at(int(place))
+        places = self._index.places(digests)
+        if (places < 0).any():
+            raise KeyError(digests[int(np.argmin(places))])
+        numbers, rows = np.divmod(places, 1 << 32)
+        groups, rows = np.divmod(rows, self._group_rows)
+        is_other = (np.diff(numbers, prepend=-1) != 0) | (np.diff(groups, prepend=-1) != 0)
+        # Pictures near each other are in one file, and so are looked for together.
+        for run in np.split(np.arange(len(places)), np.flatnonzero(is_other))[1:]:
+            yield from self._at(int(numbers[run[0]]), int(groups[run[0]]), rows[run])
 
-    def _at(self, place: int) -> np.ndarray:
-        """Read the features at a place, float32 `shape`."""
-        number, row = divmod(place, 1 << 32)
+    def _at(self, number: int, group: int, rows: np.ndarray) -> np.ndarray:
+        """Read rows of a row group of a file: float32 (n, *shape)."""
         try:
-            group, row = divmod(row, self._group_rows)
-            return self._values(number, group)[row].reshape(self.shape)
+            return self._values(number, group)[rows].reshape(-1, *self.shape)
         except FileNotFoundError as error:
             self._look_again()
             raise DamagedError(str(self._files[number])) from error

@@ -17,7 +17,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -26,6 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from pipeline.ahead import ahead
 from pipeline.errors import InputError
 from pipeline.files import folder_written_whole, is_plain, sha256_of, unsealed, write_sealed
 
@@ -34,6 +35,7 @@ GROUP_BYTES = 1 << 20  # of features in a row group; also how many are read or w
 Format = Literal["parquet", "tfrecord"]
 Precision = Literal["float16", "float32"]
 Row = tuple[str, np.ndarray]  # image_id and its features, of any shape with the right size
+Block = tuple[list[str], np.ndarray]  # of n rows: ids, and features (n, w) of the set's dtype
 
 
 class Shard(BaseModel):
@@ -106,17 +108,16 @@ def write_shards(
         ValueError: there are not `total` rows, or one has not the size that `shape` tells.
     """
     number_of_shards = max(1, -(-total // rows_per_shard))
-    checked = _checked(rows, total, math.prod(shape), dtype)
+    checked = _Checked(rows, total, math.prod(shape), dtype)
     shards = []
     with folder_written_whole(folder) as new:
         for number in range(number_of_shards):
             path = new / f"features-{number:05d}-of-{number_of_shards:05d}.{file_format}"
             size = min(rows_per_shard, total - number * rows_per_shard)
-            _FORMATS[file_format].write(
-                path, islice(checked, size), np.dtype(dtype), math.prod(shape)
-            )
+            blocks = ahead(checked.take(size))  # read and checked while others are written
+            _FORMATS[file_format].write(path, blocks, np.dtype(dtype), math.prod(shape))
             shards.append(Shard(file=path.name, rows=size, sha256=sha256_of(path)))
-        next(checked, None)  # tells of a row too many
+        checked.check_end()
         manifest = Manifest(
             format=file_format,
             dtype=dtype,
@@ -287,29 +288,49 @@ class _OpenShard(NamedTuple):
 class _Format(NamedTuple):
     """How a format is written and read."""
 
-    write: Callable[[Path, Iterator[Row], np.dtype[Any], int], None]
+    write: Callable[[Path, Iterator[Block], np.dtype[Any], int], None]
     open: Callable[[Path, Manifest], _OpenShard]
 
 
-def _checked(rows: Iterable[Row], total: int, width: int, dtype: Precision) -> Iterator[Row]:
-    """Pass the rows on, flat and of `dtype`, if they are as many and as large as they should."""
-    rows, passed = iter(rows), 0
-    while block := list(islice(rows, _rows_at_once(np.dtype(dtype), width))):
-        for number, (image_id, value) in enumerate(block, passed + 1):
-            if number > total or value.size != width:
-                raise ValueError(
-                    f"expected {total} rows of {width} values. Received: row {number} "
-                    f"({image_id}) of {value.size} values"
-                )
-        passed += len(block)
+class _Checked:
+    """Passes rows on in blocks of `dtype`, if they are as many and as large as they should."""
+
+    def __init__(self, rows: Iterable[Row], total: int, width: int, dtype: Precision) -> None:
+        self._rows, self._passed = iter(rows), 0
+        self._total, self._width, self._dtype = total, width, dtype
+        self._at_once = _rows_at_once(np.dtype(dtype), width)
+
+    def take(self, count: int) -> Iterator[Block]:
+        """Pass on the next `count` rows."""
+        end = self._passed + count
+        while self._passed < end:
+            block = list(islice(self._rows, min(self._at_once, end - self._passed)))
+            if not block:
+                raise ValueError(f"expected {self._total} rows. Received: {self._passed}")
+            yield self._rounded(block)
+
+    def check_end(self) -> None:
+        """See that no row is left."""
+        for image_id, value in self._rows:
+            raise self._unlike(self._passed + 1, image_id, value)
+
+    def _rounded(self, block: list[Row]) -> Block:
+        for number, (image_id, value) in enumerate(block, self._passed + 1):
+            if value.size != self._width:
+                raise self._unlike(number, image_id, value)
+        self._passed += len(block)
         with np.errstate(over="ignore"):
-            rounded = np.stack([np.ravel(value) for _, value in block]).astype(dtype)
+            rounded = np.stack([np.ravel(value) for _, value in block]).astype(self._dtype)
         is_finite = np.isfinite(rounded).all(axis=1)
         if not is_finite.all():
-            raise InputError(_not_finite(*block[int(np.argmin(is_finite))], dtype))
-        yield from zip((image_id for image_id, _ in block), rounded, strict=True)
-    if passed < total:
-        raise ValueError(f"expected {total} rows. Received: {passed}")
+            raise InputError(_not_finite(*block[int(np.argmin(is_finite))], self._dtype))
+        return [image_id for image_id, _ in block], rounded
+
+    def _unlike(self, number: int, image_id: str, value: np.ndarray) -> ValueError:
+        return ValueError(
+            f"expected {self._total} rows of {self._width} values. Received: row {number} "
+            f"({image_id}) of {value.size} values"
+        )
 
 
 def _not_finite(image_id: str, value: np.ndarray, dtype: Precision) -> str:
@@ -380,15 +401,13 @@ def _rows_at_once(dtype: np.dtype[Any], width: int) -> int:
     return max(1, GROUP_BYTES // (width * dtype.itemsize))
 
 
-def _write_parquet(path: Path, rows: Iterator[Row], dtype: np.dtype[Any], width: int) -> None:
+def _write_parquet(path: Path, blocks: Iterator[Block], dtype: np.dtype[Any], width: int) -> None:
     kind = pa.list_(pa.from_numpy_dtype(dtype), width)
     schema = pa.schema([("image_id", pa.string()), ("feature", kind)])
     with _parquet_writer(path, schema) as writer:
-        while batch := list(islice(rows, _rows_at_once(dtype, width))):
-            ids = pa.array([image_id for image_id, _ in batch], pa.string())
-            values = pa.array(np.concatenate([value for _, value in batch]))
-            feature = pa.FixedSizeListArray.from_arrays(values, width)
-            writer.write_table(pa.table([ids, feature], schema))
+        for ids, values in blocks:
+            feature = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), width)
+            writer.write_table(pa.table([pa.array(ids, pa.string()), feature], schema))
 
 
 def _parquet_writer(path: Path, schema: pa.Schema) -> AbstractContextManager[Any]:
@@ -459,11 +478,11 @@ def _agrees(file: pq.ParquetFile, group: int, values: np.ndarray) -> bool:
     return bool(values.tobytes() == expected.tobytes())
 
 
-def _write_tfrecord(path: Path, rows: Iterator[Row], dtype: np.dtype[Any], width: int) -> None:
+def _write_tfrecord(path: Path, blocks: Iterator[Block], dtype: np.dtype[Any], width: int) -> None:
     import tensorflow as tf
 
     with tf.io.TFRecordWriter(str(path)) as writer:
-        for image_id, value in rows:
+        for image_id, value in chain.from_iterable(zip(*block, strict=True) for block in blocks):
             fields = {
                 "image_id": tf.train.Feature(
                     bytes_list=tf.train.BytesList(value=[image_id.encode()])

@@ -1,11 +1,10 @@
 """Training batches."""
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.captioner.batches import Batches, Captions, ahead, pad, shift
+from pipeline.captioner.batches import Batches, Captions, pad, shift
 from pipeline.text.marks import END, PAD, START, UNKNOWN
 
 
@@ -112,35 +111,3 @@ def test_half_precision_features_reach_the_model_as_float32():
     batches = Batches(some_captions([2, 3]), np.ones((1, 4), "float16"), 2, seed=0)
     (pictures, _), _, _ = batches[0]
     assert pictures.dtype == np.float32
-
-
-def test_batches_read_ahead_are_the_same_in_the_same_order():
-    batches = batches_of([3, 5, 4, 7, 2, 6], 2)
-    read = list(ahead(batches))
-    assert len(read) == 3
-    for one, other in zip(read, batches, strict=True):
-        for found, expected in zip((*one[0], *one[1:]), (*other[0], *other[1:]), strict=True):
-            assert np.array_equal(found, expected)
-
-
-def test_what_goes_wrong_while_reading_ahead_is_told():
-    def broken():
-        yield from batches_of([3, 5], 1)
-        raise OSError("the disk is gone")
-
-    coming = ahead(broken())
-    assert len([next(coming), next(coming)]) == 2
-    with pytest.raises(OSError, match="the disk is gone"):
-        next(coming)
-
-
-def test_no_more_than_one_batch_is_read_ahead():
-    begun = []
-
-    def told():
-        for number, batch in enumerate(batches_of([2] * 8, 1)):
-            begun.append(number)
-            yield batch
-
-    for number, _ in enumerate(ahead(told())):
-        assert len(begun) <= number + 2
