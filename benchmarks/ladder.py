@@ -9,6 +9,9 @@ repro sweep` does, with the first seed for all), and captions the validation and
 is done there already is not done again. `score` gives the official scores of all captions that it
 finds there, writes them to benchmarks/ladder.json, and prints the table.
 
+With `--add`, both go on from benchmarks/ladder.json, on another machine or another day: a row that
+it has is searched as is written there, and its seeds stay beside those found in the folder.
+
 Each training is what `dvc repro` would do with the row's settings and one seed. On a GPU it pays to
 run several side by side (`--jobs`); on a CPU they would only be in each other's way. The scores
 need Java and no GPU: the folder may be carried from one machine to another in between.
@@ -44,6 +47,7 @@ ROOT = Path(__file__).parents[1]
 ROWS = Path(__file__).with_suffix(".yaml")
 RESULTS = Path(__file__).with_suffix(".json")
 Rows = Annotated[Path, typer.Option(help="The ladder.")]
+Add = Annotated[bool, typer.Option(help="Go on from benchmarks/ladder.json with further seeds.")]
 SPLITS = ("val", "test")
 PARTS = ("beam_width", "length_penalty", "guide", "consensus")  # of a search, those that are chosen
 COLUMNS = (
@@ -114,10 +118,13 @@ class Work:
         folder: where; what is finished there is taken as it is.
         raw: the photographs.
         files: folder of ImageNet weights.
+        known: rows whose search is chosen already, and that search.
     """
 
-    def __init__(self, folder: Path, raw: Path, files: Path) -> None:
-        self.folder, self.raw, self.files = folder, raw, files
+    def __init__(
+        self, folder: Path, raw: Path, files: Path, known: Mapping[str, Settings] | None = None
+    ) -> None:
+        self.folder, self.raw, self.files, self.known = folder, raw, files, known or {}
         self._choosing = Lock()
 
     def prepare(self, row: Row) -> None:
@@ -154,6 +161,9 @@ class Work:
 
     def choose(self, row: Row, seed: int) -> None:
         """Choose the search on the validation pictures: once, whichever seed is the first."""
+        if row.searched in self.known:
+            write_json(self._sweep(row) / "best.json", self.known[row.searched])
+            return
         given = self.folder / "ingest", self._features(row), self._bundle(row.of, seed)
         with self._choosing:  # of seeds that are trained side by side, one chooses
             self._once(self._sweep(row), row, "sweep", *given)
@@ -262,6 +272,7 @@ def train(
     names: Annotated[list[str] | None, typer.Argument(help="Rows; all.")] = None,
     seeds: Annotated[str, typer.Option(help="Which.")] = "1,2,3",
     jobs: Annotated[int, typer.Option(help="Trainings at a time; 1 on a CPU.")] = 1,
+    add: Add = False,
     ladder: Rows = ROWS,
 ) -> None:
     """Train rows, and caption the validation and test pictures with each."""
@@ -269,7 +280,8 @@ def train(
     known = read_rows(ladder)
     rows = [known[name] for name in names or known]
     numbers = [int(seed) for seed in seeds.split(",")]
-    work = Work(folder.resolve(), photographs(), weights())
+    searches = {name: row["search"] for name, row in _results()["rows"].items()} if add else {}
+    work = Work(folder.resolve(), photographs(), weights(), searches)
     for row in rows:
         work.prepare(row)
     begun = time.perf_counter()
@@ -330,11 +342,12 @@ def search(
 @app.command()
 def score(
     folder: Annotated[Path, typer.Argument(help="That `train` has worked in.")],
+    add: Add = False,
     ladder: Rows = ROWS,
 ) -> None:
     """Score all captions, write benchmarks/ladder.json, and print the table."""
     references = {name: split.references for name, split in _splits(folder).items()}
-    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"rows": {}}
+    results = _results()
     results["scored_on"] = machine()
     for name, row in read_rows(ladder).items():
         found = captions_of(folder, row)
@@ -344,10 +357,35 @@ def score(
         for run, figures in every.items():
             figures["training"] = _told_of_training(folder / row.of / run / "train")
         search = chosen_search(folder / row.searched / "sweep")
-        told = {"search": search, "seeds": sum(found.values()), "every": every}
+        if add and not row.ensemble:
+            every = with_known(every, search, results["rows"].get(name, {}))
+        seeds = sum(found.values()) if row.ensemble else len(every)
+        told = {"search": search, "seeds": seeds, "every": every}
         results["rows"][name] = {**told, **_over(list(every.values()))}
         write_json(RESULTS, results)
     typer.echo(table(results["rows"]))
+
+
+def with_known(
+    every: Mapping[str, Any], search: Settings, known: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Put the seeds that a row has in the results beside those that were found, which count.
+
+    Raises:
+        ValueError: those were searched otherwise.
+    """
+    if known and known["search"] != search:
+        raise ValueError(
+            f"expected the search of {RESULTS.name}, {known['search']}. Received: {search}. Train "
+            "with --add as well, or score without it"
+        )
+    return dict(sorted({**known.get("every", {}), **every}.items()))
+
+
+def _results() -> dict[str, Any]:
+    """What is written already."""
+    results: dict[str, Any] = {"rows": {}}
+    return json.loads(RESULTS.read_text()) if RESULTS.exists() else results
 
 
 def _splits(folder: Path) -> "dict[str, ScoredSplit]":

@@ -6,7 +6,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from benchmarks.ladder import RESULTS, ROOT, Work, captions_of, read_rows, seeded, table
+from benchmarks.ladder import (
+    RESULTS,
+    ROOT,
+    Work,
+    captions_of,
+    read_rows,
+    seeded,
+    table,
+    with_known,
+)
 from pipeline.files import write_json
 
 LADDER = {
@@ -121,6 +130,28 @@ def test_all_seeds_and_their_ensemble_are_searched_as_the_first_seed_chose(
         assert search["guide"] == 4.0
         assert search["consensus"] == 2.0
         assert search["max_words"] == 20
+
+
+def test_further_seeds_are_searched_as_was_chosen_before(rows_of, tmp_path, monkeypatch):
+    search = {"beam_width": 10, "length_penalty": 0.9, "guide": 4.0, "consensus": 2.0}
+    rows, ran = rows_of(LADDER), []
+    work = Work(tmp_path, tmp_path, tmp_path, {"scst": search})
+    monkeypatch.setattr(work, "_run", lambda out, command: ran.append(command[0]))
+    work.caption(rows["scst"], [2])
+    assert ran == ["benchmarks.ladder"], "no sweep"
+    written = yaml.safe_load((tmp_path / "scst" / "seed_2" / "params.yaml").read_text())
+    assert search.items() <= written["evaluate"].items()
+
+
+def test_further_seeds_stand_beside_those_that_are_known():
+    search = {"beam_width": 3}
+    known = {"search": search, "every": {"seed_1": "old", "seed_3": "kept"}}
+    found = with_known({"seed_1": "new", "seed_2": "new"}, search, known)
+    assert found == {"seed_1": "new", "seed_2": "new", "seed_3": "kept"}
+    assert list(found) == sorted(found)
+    assert with_known({"seed_1": "new"}, search, {}) == {"seed_1": "new"}
+    with pytest.raises(ValueError, match=r"expected the search of ladder\.json"):
+        with_known({"seed_2": "new"}, {"beam_width": 10}, known)
 
 
 def test_an_ensemble_of_more_seeds_is_searched_anew(rows_of, tmp_path, monkeypatch):
