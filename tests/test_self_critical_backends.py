@@ -28,6 +28,7 @@ from pipeline.captioner.captioner import Captioner
 from pipeline.captioner.decoders.base import DecoderSettings
 from pipeline.captioner.decoders.find import DECODERS, build
 from pipeline.captioner.self_critical import SelfCriticalSettings, Trainer
+from pipeline.captioner.updates import averaged
 from pipeline.text.vocabulary import Vocabulary
 
 folder = Path(sys.argv[1])
@@ -46,20 +47,25 @@ for name in sys.argv[2:]:
     decoder.load_weights(folder / f"{name}.weights.h5")
     settings = SelfCriticalSettings(
         epochs=1, patience=1, baseline="greedy", samples=3, pictures=8, learning_rate=0.01,
-        clip_norm=5.0, max_words=6,
+        clip_norm=5.0, ema=0.5, max_words=6,
     )
     trainer = Trainer(Captioner(decoder, vocabulary), split, settings, seed=1)
     # A gradient itself, and not what Adam makes of it.
-    trainer.policy.compile(keras.optimizers.SGD(0.1))
+    optimizer = keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5)
+    trainer.policy.compile(optimizer)
     before = np.concatenate([value.ravel() for value in decoder.get_weights()])
     sampled = trainer.sampler.sample(features, np.random.default_rng(3))
     step = trainer.step(np.arange(8), np.random.default_rng(3))
     after = np.concatenate([value.ravel() for value in decoder.get_weights()])
+    trainer.step(np.arange(8), np.random.default_rng(4))
+    with averaged(trainer.policy, optimizer, 0.5):
+        average = np.concatenate([value.ravel() for value in decoder.get_weights()])
     numbers |= {
         f"{name} tokens": sampled.tokens,
         f"{name} greedy": sampled.greedy,
         f"{name} rewards": step.rewards,
         f"{name} moved": after - before,
+        f"{name} average moved": average - before,
     }
 np.savez(folder / f"{keras.backend.backend()}.npz", **numbers)
 '''
@@ -103,3 +109,6 @@ def test_jax_samples_the_captions_of_tensorflow_and_moves_as_far(numbers, name):
     np.testing.assert_allclose(one[f"{name} rewards"], other[f"{name} rewards"])
     assert np.abs(one[f"{name} moved"]).max() > 1e-3
     np.testing.assert_allclose(one[f"{name} moved"], other[f"{name} moved"], atol=1e-5)
+    further = one[f"{name} average moved"]
+    assert np.abs(further - one[f"{name} moved"]).max() > 1e-4
+    np.testing.assert_allclose(further, other[f"{name} average moved"], atol=1e-5)

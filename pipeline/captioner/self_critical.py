@@ -27,6 +27,11 @@ It begins from a decoder trained with cross-entropy. That is epoch 0, which is j
 validation pictures like every epoch after it, so that on those the outcome is never worse than it.
 When an epoch ends below it, the best weights come back and the learning rate is halved.
 
+Of a few thousand pictures, what is rewarded is soon learnt by heart, and a beam finds no better
+captions of others. What the weights of all steps have in common is not: with `ema`, their moving
+average is judged and kept (Polyak and Juditsky 1992), as in `training.fit`; docs/self-critical.md
+has what that is worth.
+
 Letters: `b` pictures, `k` samples a picture, `t` words, `v` vocabulary.
 """
 
@@ -50,6 +55,7 @@ from pipeline.captioner.reward import Reward
 from pipeline.captioner.search.settings import MOST_WORDS
 from pipeline.captioner.tracing import trace_with, words_at_once
 from pipeline.captioner.training import finite
+from pipeline.captioner.updates import averaged
 from pipeline.captioner.validation import Validation
 from pipeline.errors import InputError
 from pipeline.params import Settings
@@ -72,6 +78,7 @@ class SelfCriticalSettings(Settings):
     pictures: int = Field(ge=1)  # a step
     learning_rate: float = Field(gt=0)  # Adam; halved when validation falls below the start
     clip_norm: float = Field(gt=0)  # bound on the norm of all gradients together
+    ema: float = Field(ge=0, lt=1)  # momentum of the weights' moving average; 0: none
     max_words: int = Field(ge=1, le=MOST_WORDS)  # bound on captions, sampled and of validation
 
 
@@ -136,12 +143,15 @@ def fit_self_critical(
         for epoch in range(len(history.epochs), settings.epochs + 1):
             if history.is_over(settings.epochs + 1, settings.patience):
                 break
-            metrics = {**trainer.run_epoch(epoch, progress), **validation.metrics()}
-            is_best = history.add(metrics)
+            metrics = trainer.run_epoch(epoch, progress)
+            with averaged(trainer.policy, trainer.policy.optimizer, settings.ema):
+                metrics |= validation.metrics()
+                is_best = history.add(metrics)
+                validated = trainer.policy.get_weights() if is_best else None
             if metrics["val_cider_d"] < history.epochs[0]["val_cider_d"]:
                 state.take_best()
                 trainer.slow_down()
-            state.keep(history, is_best)
+            state.keep(history, is_best, validated)
             on_epoch(metrics)
             _tell(epoch, settings.epochs, metrics, is_best)
     state.take_best()
@@ -360,10 +370,7 @@ class Trainer:
         greedy = settings.baseline == "greedy"
         self.sampler = Sampler(decoder, settings.samples, settings.max_words, greedy)
         self.policy = Policy(decoder)
-        self.policy.compile(
-            keras.optimizers.Adam(settings.learning_rate, global_clipnorm=settings.clip_norm),
-            jit_compile=jit(),
-        )
+        self.policy.compile(_adam(settings), jit_compile=jit())
         # XLA would compile anew for every combination of lengths.
         self.groups, self.multiple = (1 if jit() else GROUPS), words_at_once()
         self.policy.optimizer.build(self.policy.trainable_variables)
@@ -409,7 +416,7 @@ class Trainer:
         return float(self.policy.train_on_batch(*_batch(features, groups)))
 
     def slow_down(self) -> None:
-        """Halve the learning rate, and forget the gradients that led astray."""
+        """Halve the learning rate, and forget the gradients that led astray, and the average."""
         optimizer = self.policy.optimizer
         rate = float(ops.convert_to_numpy(optimizer.learning_rate)) / 2
         for variable in optimizer.variables:
@@ -433,6 +440,20 @@ class Trainer:
         rows = np.random.default_rng([self.seed, epoch]).permutation(self.pictures)
         for first in range(0, len(rows), self.settings.pictures):
             yield rows[first : first + self.settings.pictures]
+
+
+def _adam(settings: SelfCriticalSettings) -> keras.optimizers.Optimizer:
+    """Make the optimizer; its average begins with the decoder as it came, but for one step.
+
+    That is Keras's own average, and not the one of cross-entropy (`updates.Averaging`), which
+    leaves the beginning out: here the beginning is a decoder that is trained.
+    """
+    return keras.optimizers.Adam(
+        settings.learning_rate,
+        global_clipnorm=settings.clip_norm,
+        use_ema=settings.ema > 0,
+        ema_momentum=settings.ema,
+    )
 
 
 class Group(NamedTuple):

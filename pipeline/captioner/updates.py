@@ -9,7 +9,7 @@ import keras
 from keras import ops
 from pydantic import Field
 
-from pipeline.captioner.decoders.base import Decoder, Tensor
+from pipeline.captioner.decoders.base import Tensor
 from pipeline.captioner.decoders.find import Precision
 from pipeline.params import Settings
 
@@ -125,12 +125,14 @@ def adam(rate: Any, settings: UpdateSettings) -> keras.optimizers.Optimizer:
 
 
 @contextmanager
-def averaged(decoder: Decoder, optimizer: keras.optimizers.Optimizer, ema: float) -> Iterator[None]:
+def averaged(
+    decoder: keras.Model, optimizer: keras.optimizers.Optimizer, ema: float
+) -> Iterator[None]:
     """Give the decoder the average of its weights for a while, and then its own again.
 
     Args:
         decoder: that is trained.
-        optimizer: made by `adam`.
+        optimizer: that trains it, and keeps the average.
         ema: as in the settings; at 0, nothing happens.
     """
     if not ema:

@@ -68,7 +68,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "precision": "float32",
         "self_critical": {
             "epochs": 0, "patience": 2, "baseline": "mean", "samples": 3, "pictures": 4,
-            "learning_rate": 0.001, "clip_norm": 1.0, "max_words": 8,
+            "learning_rate": 0.001, "clip_norm": 1.0, "ema": 0.0, "max_words": 8,
         },
         "consensus": {"pictures": 0, "kernel": "gaussian", "ridge": 0.3},
     },

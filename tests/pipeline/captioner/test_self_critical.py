@@ -44,6 +44,7 @@ SETTINGS = {
     "pictures": 8,
     "learning_rate": 0.01,
     "clip_norm": 5.0,
+    "ema": 0.0,
     "max_words": 9,
 }
 
@@ -447,10 +448,55 @@ def test_the_best_weights_come_back_at_half_the_rate_below_the_start_and_at_the_
     assert not np.array_equal(weights[1][0], weights[4][0])
 
 
+@pytest.fixture
+def stepped(monkeypatch):
+    """Note the weights after each step."""
+    noted = []
+    step = Trainer.step
+
+    def noting(trainer, rows, rng):
+        done = step(trainer, rows, rng)
+        noted.append(trainer.policy.get_weights())
+        return done
+
+    monkeypatch.setattr(Trainer, "step", noting)
+    return noted
+
+
+def average(weights: list[list[np.ndarray]], ema: float) -> list[np.ndarray]:
+    """Average the weights after each of some steps: of `ema` those before, the rest the new."""
+    found = weights[0]
+    for own in weights[1:]:
+        found = [ema * one + (1 - ema) * other for one, other in zip(found, own, strict=True)]
+    return found
+
+
+def test_the_average_is_judged_and_kept_and_training_goes_on_from_its_own_weights(
+    refine, judged, begins, stepped, tmp_path
+):
+    weights = judged(0.5, 0.6, 0.55, 0.4, 0.55)
+    captioner, _ = refine(self_critical(epochs=4, ema=0.7), tmp_path / "state")
+    assert len(stepped) == 16
+
+    def assert_near(found: list[np.ndarray], expected: list[np.ndarray]) -> None:
+        for one, other in zip(found, expected, strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-6)
+
+    assert_near(weights[1], average(stepped[:4], 0.7))
+    assert_near(weights[2], average(stepped[:8], 0.7))
+    assert np.abs(weights[1][0] - stepped[3][0]).max() > 1e-3
+    went_on, came_back = begins[1][0], begins[3][0]
+    assert all(map(np.array_equal, went_on, stepped[3]))
+    assert all(map(np.array_equal, came_back, weights[1])), "the third ended below the start"
+    assert_near(weights[4], average(stepped[12:], 0.7))  # begun anew with the weights
+    assert_weights(captioner, weights[1])
+
+
 @pytest.mark.slow
-def test_killed_and_continued_is_as_undisturbed(refine, judged, begins, tmp_path, monkeypatch):
+@pytest.mark.parametrize("ema", [0.0, 0.7])
+def test_killed_and_continued_is_as_undisturbed(refine, judged, begins, tmp_path, monkeypatch, ema):
     """After an ordinary epoch, and in the middle of one that follows on one taken back."""
-    chosen = self_critical(epochs=3)
+    chosen = self_critical(epochs=3, ema=ema)
 
     def die(metrics) -> None:
         raise Killed
