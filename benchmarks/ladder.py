@@ -2,12 +2,14 @@
 
     CAPTION_FLICKR8K=... CAPTION_WEIGHTS=... python -m benchmarks.ladder train FOLDER inject
     python -m benchmarks.ladder score FOLDER
+    python -m benchmarks.ladder show inject attention
 
 `train` runs the stages by their own commands for rows of benchmarks/ladder.yaml (all, if none is
 named), in a folder of its own: it trains, chooses the search on the validation pictures (as `dvc
 repro sweep` does, with the first seed for all), and captions the validation and test pictures; what
 is done there already is not done again. `score` gives the official scores of all captions that it
-finds there, writes them to benchmarks/ladder.json, and prints the table.
+finds there, writes them to benchmarks/ladder.json, and prints the table. `show` prints rows of that
+file, as docs/results.md has them.
 
 With `--add`, both go on from benchmarks/ladder.json, on another machine or another day: a row that
 it has is searched as is written there, and its seeds stay beside those found in the folder.
@@ -67,6 +69,7 @@ class Row(NamedTuple):
         of: the row whose decoders it searches with; its own name where it trains.
         ensemble: whether the seeds search together.
         searched: the row whose search was chosen for it.
+        about: what it is, for people; may be nothing.
     """
 
     name: str
@@ -74,6 +77,7 @@ class Row(NamedTuple):
     of: str
     ensemble: bool
     searched: str
+    about: str
 
 
 def read_rows(path: Path = ROWS, params: Path = ROOT / "params.yaml") -> dict[str, Row]:
@@ -98,7 +102,8 @@ def read_rows(path: Path = ROWS, params: Path = ROOT / "params.yaml") -> dict[st
         for key, value in changes(name).items():
             _set(settings, key.split("."), value)
         of, ensemble = row.get("of", name), row.get("ensemble", False)
-        rows[name] = Row(name, settings, of, ensemble, searched(name))
+        about = row.get("about", "the seeds together" if ensemble else "")
+        rows[name] = Row(name, settings, of, ensemble, searched(name), about)
     return rows
 
 
@@ -366,6 +371,17 @@ def score(
     typer.echo(table(results["rows"]))
 
 
+@app.command()
+def show(
+    names: Annotated[list[str] | None, typer.Argument(help="Rows; all.")] = None,
+    ladder: Rows = ROWS,
+) -> None:
+    """Print the table of rows that are scored, in the order of their names here."""
+    results, known = _results()["rows"], read_rows(ladder)
+    wanted = names or [name for name in known if name in results]
+    typer.echo(table({name: results[name] for name in wanted}, known))
+
+
 def with_known(
     every: Mapping[str, Any], search: Settings, known: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -434,8 +450,13 @@ def _over(every: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def table(rows: Mapping[str, Any]) -> str:
-    """Write the test scores, and CIDEr-D of validation, as Markdown."""
+def table(rows: Mapping[str, Any], known: Mapping[str, Row] | None = None) -> str:
+    """Write the test scores, and CIDEr-D of validation, as Markdown.
+
+    Args:
+        rows: scored, by name.
+        known: of the ladder, which tell what a row is.
+    """
     lines = [f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"]
     for name, row in rows.items():
         mean, apart = row["mean"], row.get("deviation", {"test": {}, "val": {}})
@@ -448,7 +469,9 @@ def table(rows: Mapping[str, Any]) -> str:
             cells.append(told if spread is None else f"{told} ± {spread:.3f}")
         took = mean["training"].get("minutes")
         minutes = "" if took is None else f"{took:.1f}"
-        lines.append(f"| `{name}` | {row['seeds']} | {minutes} | {' | '.join(cells)} |")
+        about = known[name].about if known else ""
+        named = f"`{name}`: {about}" if about else f"`{name}`"
+        lines.append(f"| {named} | {row['seeds']} | {minutes} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -39,7 +39,7 @@ from pipeline.tables import read_table, write_table
 Kernel = Literal["gaussian", "linear"]
 
 MOST = 10_000  # pictures of the Gaussian kernel: 400 MB, and four times as long as 5,000
-GAMMA = 1.0  # how fast pictures get unlike: see docs/results.md
+GAMMA = 1.0  # how fast pictures get unlike: see docs/findings.md
 LEAST_RIDGE = 0.01  # with less, a kernel of float32 may not be solved
 DEAD = 1e-3  # of the largest deviation of a feature: one with less says nothing
 AGAIN = "Copy the bundle again, or train again"

@@ -8,7 +8,7 @@ are features in deep neural networks?" (2014), section 4), and a head that has l
 would spoil them (Howard and Ruder, "Universal Language Model Fine-tuning" (2018), section 3.3).
 Batch normalisation keeps the statistics it came with: batches here are too small for new ones.
 What is learned are the labels of `train_encoder.py`, but for each the share of a picture's captions
-that have it, and not only whether one of them has. (docs/results.md: after three epochs, the
+that have it, and not only whether one of them has. (docs/findings.md: after three epochs, the
 features tell as much either way.)
 """
 

@@ -1,15 +1,18 @@
 """The ladder's rows are what its file says, and are trained in an order that shares work."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 from benchmarks.ladder import (
     RESULTS,
     ROOT,
     Work,
+    app,
     captions_of,
     read_rows,
     seeded,
@@ -201,6 +204,17 @@ def test_the_committed_figures_tell_of_how_many_seeds_they_are():
     assert "| `adaptive` | 1 |" in table(rows)
 
 
+SHOWN = re.compile(r"^    (python -m benchmarks\.ladder show [\w ]+)\n\n((?:\|.*\n)+)", re.MULTILINE)
+
+
+def test_the_tables_of_the_docs_are_what_their_commands_show():
+    found = SHOWN.findall((ROOT / "docs" / "results.md").read_text())
+    assert found
+    for command, written in found:
+        shown = CliRunner().invoke(app, command.split()[3:])
+        assert shown.stdout == written, command
+
+
 def test_one_seed_at_a_time(rows_of):
     rows = rows_of(LADDER)
     assert seeded(rows["inject"], 3).settings["train"]["seeds"] == [3]
@@ -230,4 +244,8 @@ def test_the_table_has_means_and_deviations():
         first
         == "| `inject` | 2 | 12.5 | 10, 1, 0, 5 | 0.500 | 0.500 ± 0.010 |  |  | 0.500 ± 0.010 |"
     )
+    known = read_rows()
+    assert table({"inject": row}, known).splitlines()[-1].startswith("| `inject`: cross-entropy")
+    told = table({"inject_ensemble": alone}, known).splitlines()[-1]
+    assert told.startswith("| `inject_ensemble`: the seeds together | 3 |")
     assert second == "| `wide` | 3 |  | 10, 1, 0, 0 | 0.400 | 0.400 |  |  | 0.400 |"
