@@ -12,7 +12,8 @@ finds there, writes them to benchmarks/ladder.json, and prints the table. `show`
 file, as docs/results.md has them.
 
 With `--add`, both go on from benchmarks/ladder.json, on another machine or another day: a row that
-it has is searched as is written there, and its seeds stay beside those found in the folder.
+it has is searched as is written there, and its seeds stay beside those found in the folder. (Of an
+ensemble, the one of more seeds stays.)
 
 Each training is what `dvc repro` would do with the row's settings and one seed. On a GPU it pays to
 run several side by side (`--jobs`); on a CPU they would only be in each other's way. The scores
@@ -165,13 +166,20 @@ class Work:
         ]
 
     def choose(self, row: Row, seed: int) -> None:
-        """Choose the search on the validation pictures: once, whichever seed is the first."""
-        if row.searched in self.known:
-            write_json(self._sweep(row) / "best.json", self.known[row.searched])
-            return
+        """Choose the search on the validation pictures: once, whichever seed is the first.
+
+        Raises:
+            ValueError: the folder has another search than the one that is known.
+        """
         given = self.folder / "ingest", self._features(row), self._bundle(row.of, seed)
+        sweep, known = self._sweep(row), self.known.get(row.searched)
         with self._choosing:  # of seeds that are trained side by side, one chooses
-            self._once(self._sweep(row), row, "sweep", *given)
+            if known is None:
+                self._once(sweep, row, "sweep", *given)
+            elif not (sweep / "best.json").exists():
+                write_json(sweep / "best.json", _parts(known))
+            elif chosen_search(sweep) != _parts(known):
+                raise _searched_otherwise(row.name, known, chosen_search(sweep))
 
     def caption(self, row: Row, seeds: Sequence[int]) -> None:
         """Caption the splits with the decoder of one seed, or of several together."""
@@ -242,8 +250,11 @@ class Work:
 
 def chosen_search(sweep: Path) -> Settings:
     """What a sweep found best of a search."""
-    best = json.loads((sweep / "best.json").read_text())
-    return {name: best.get(name, 0.0) for name in PARTS}  # there were searches without the last
+    return _parts(json.loads((sweep / "best.json").read_text()))
+
+
+def _parts(search: Mapping[str, Any]) -> Settings:
+    return {name: search.get(name, 0.0) for name in PARTS}  # there were searches without the last
 
 
 def seeded(row: Row, seed: int) -> Row:
@@ -362,12 +373,10 @@ def score(
         for run, figures in every.items():
             figures["training"] = _told_of_training(folder / row.of / run / "train")
         search = chosen_search(folder / row.searched / "sweep")
-        if add and not row.ensemble:
-            every = with_known(every, search, results["rows"].get(name, {}))
-        seeds = sum(found.values()) if row.ensemble else len(every)
-        told = {"search": search, "seeds": seeds, "every": every}
-        results["rows"][name] = {**told, **_over(list(every.values()))}
-        write_json(RESULTS, results)
+        told: Settings = {"search": search, "seeds": sum(found.values()), "every": every}
+        told = with_known(row, told, results["rows"].get(name) if add else None)
+        results["rows"][name] = {**told, **_over(list(told["every"].values()))}
+    write_json(RESULTS, results)
     typer.echo(table(results["rows"]))
 
 
@@ -382,20 +391,35 @@ def show(
     typer.echo(table({name: results[name] for name in wanted}, known))
 
 
-def with_known(
-    every: Mapping[str, Any], search: Settings, known: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Put the seeds that a row has in the results beside those that were found, which count.
+def with_known(row: Row, found: Settings, known: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Put what the results know of a row beside what was found of it, which counts.
+
+    Of an ensemble, the one of more seeds stays. Whether both were trained alike is the caller's to
+    see.
+
+    Args:
+        row: of the ladder.
+        found: its `search`, number of `seeds`, and the scores of `every` one.
+        known: the same, if there is any.
 
     Raises:
-        ValueError: those were searched otherwise.
+        ValueError: they were searched otherwise.
     """
-    if known and known["search"] != search:
-        raise ValueError(
-            f"expected the search of {RESULTS.name}, {known['search']}. Received: {search}. Train "
-            "with --add as well, or score without it"
-        )
-    return dict(sorted({**known.get("every", {}), **every}.items()))
+    if known is None:
+        return found
+    if _parts(known["search"]) != _parts(found["search"]):
+        raise _searched_otherwise(row.name, known["search"], found["search"])
+    if row.ensemble:
+        return max(found, dict(known), key=lambda told: told["seeds"])
+    every = dict(sorted({**known["every"], **found["every"]}.items()))
+    return {**found, "seeds": len(every), "every": every}
+
+
+def _searched_otherwise(name: str, known: Settings, received: Settings) -> ValueError:
+    return ValueError(
+        f"{name}: expected the search of {RESULTS.name}, {_parts(known)}. Received: "
+        f"{_parts(received)}. Take another folder for further seeds, or leave --add out"
+    )
 
 
 def _results() -> dict[str, Any]:

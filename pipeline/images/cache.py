@@ -151,7 +151,7 @@ class FeatureCache:
         All are looked up at once, before the first is read.
 
         Raises:
-            KeyError: those of one are not there.
+            KeyError: those of one are not there; before any is given.
             DamagedError: they were, but their file is damaged.
         """
         places = self._index.places(digests)
@@ -160,6 +160,7 @@ class FeatureCache:
         numbers, rows = np.divmod(places, 1 << 32)
         groups, rows = np.divmod(rows, self._group_rows)
         is_other = (np.diff(numbers, prepend=-1) != 0) | (np.diff(groups, prepend=-1) != 0)
+        is_other[:: self._group_rows] = True  # of one picture many times, not all at once
         # Pictures near each other are in one file, and so are looked for together.
         for run in np.split(np.arange(len(places)), np.flatnonzero(is_other))[1:]:
             yield from self._at(int(numbers[run[0]]), int(groups[run[0]]), rows[run])

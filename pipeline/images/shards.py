@@ -15,7 +15,7 @@ Size: 4 KiB a picture for 2048 float16 values; 196 KiB for a grid of 7 x 7 x 204
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -91,7 +91,8 @@ def write_shards(
 ) -> Manifest:
     """Write rows, sorted by `image_id`, as shards and a manifest; equal rows give equal bytes.
 
-    About 1 MiB of features is in memory at once. `folder` appears when all is written.
+    Some MiB of features are in memory at once: a block of GROUP_BYTES that is written, and the next
+    one. `folder` appears when all is written.
 
     Args:
         folder: made anew.
@@ -114,8 +115,9 @@ def write_shards(
         for number in range(number_of_shards):
             path = new / f"features-{number:05d}-of-{number_of_shards:05d}.{file_format}"
             size = min(rows_per_shard, total - number * rows_per_shard)
-            blocks = ahead(checked.take(size))  # read and checked while others are written
-            _FORMATS[file_format].write(path, blocks, np.dtype(dtype), math.prod(shape))
+            # Read and checked while others are written. Closed, as another thread reads `rows`.
+            with closing(ahead(checked.take(size))) as blocks:
+                _FORMATS[file_format].write(path, blocks, np.dtype(dtype), math.prod(shape))
             shards.append(Shard(file=path.name, rows=size, sha256=sha256_of(path)))
         checked.check_end()
         manifest = Manifest(

@@ -135,26 +135,48 @@ def test_all_seeds_and_their_ensemble_are_searched_as_the_first_seed_chose(
         assert search["max_words"] == 20
 
 
+SEARCH = {"beam_width": 10, "length_penalty": 0.9}  # as of rows from before there was a guide
+WHOLE = {**SEARCH, "guide": 0.0, "consensus": 0.0}
+
+
 def test_further_seeds_are_searched_as_was_chosen_before(rows_of, tmp_path, monkeypatch):
-    search = {"beam_width": 10, "length_penalty": 0.9, "guide": 4.0, "consensus": 2.0}
     rows, ran = rows_of(LADDER), []
-    work = Work(tmp_path, tmp_path, tmp_path, {"scst": search})
+    work = Work(tmp_path, tmp_path, tmp_path, {"scst": SEARCH})
     monkeypatch.setattr(work, "_run", lambda out, command: ran.append(command[0]))
-    work.caption(rows["scst"], [2])
-    assert ran == ["benchmarks.ladder"], "no sweep"
-    written = yaml.safe_load((tmp_path / "scst" / "seed_2" / "params.yaml").read_text())
-    assert search.items() <= written["evaluate"].items()
+    for seed in (2, 3):
+        work.caption(rows["scst"], [seed])
+    assert ran == ["benchmarks.ladder"] * 2, "no sweep"
+    written = yaml.safe_load((tmp_path / "scst" / "seed_3" / "params.yaml").read_text())
+    assert WHOLE.items() <= written["evaluate"].items()
 
 
-def test_further_seeds_stand_beside_those_that_are_known():
-    search = {"beam_width": 3}
-    known = {"search": search, "every": {"seed_1": "old", "seed_3": "kept"}}
-    found = with_known({"seed_1": "new", "seed_2": "new"}, search, known)
-    assert found == {"seed_1": "new", "seed_2": "new", "seed_3": "kept"}
-    assert list(found) == sorted(found)
-    assert with_known({"seed_1": "new"}, search, {}) == {"seed_1": "new"}
-    with pytest.raises(ValueError, match=r"expected the search of ladder\.json"):
-        with_known({"seed_2": "new"}, {"beam_width": 10}, known)
+def test_what_was_searched_otherwise_is_no_further_seed(rows_of, tmp_path):
+    row = rows_of(LADDER)["scst"]
+    write_json(tmp_path / "scst" / "sweep" / "best.json", {**WHOLE, "beam_width": 3})
+    with pytest.raises(ValueError, match=r"scst: expected the search of ladder\.json"):
+        Work(tmp_path, tmp_path, tmp_path, {"scst": SEARCH}).choose(row, 2)
+
+
+def test_further_seeds_stand_beside_those_that_are_known(rows_of):
+    row = rows_of(LADDER)["scst"]
+    found = {"search": WHOLE, "seeds": 2, "every": {"seed_1": "new", "seed_2": "new"}}
+    known = {"search": SEARCH, "seeds": 2, "every": {"seed_1": "old", "seed_3": "kept"}, "mean": 1}
+    every = {"seed_1": "new", "seed_2": "new", "seed_3": "kept"}
+    assert with_known(row, found, known) == {"search": WHOLE, "seeds": 3, "every": every}
+    assert list(with_known(row, found, known)["every"]) == sorted(every)
+    assert with_known(row, found, None) == found
+    with pytest.raises(ValueError, match=r"scst: expected the search of ladder\.json"):
+        with_known(row, {**found, "search": {**WHOLE, "guide": 4.0}}, known)
+
+
+@pytest.mark.parametrize(("seeds", "stays"), [(2, "known"), (3, "found"), (4, "found")])
+def test_of_ensembles_the_one_of_more_seeds_stays(rows_of, seeds, stays):
+    row = rows_of(LADDER)["together"]
+    told = {
+        "found": {"search": WHOLE, "seeds": seeds, "every": {"ensemble_new": {}}},
+        "known": {"search": WHOLE, "seeds": 3, "every": {"ensemble_1_2_3": {}}},
+    }
+    assert with_known(row, told["found"], told["known"]) == told[stays]
 
 
 def test_an_ensemble_of_more_seeds_is_searched_anew(rows_of, tmp_path, monkeypatch):
@@ -204,12 +226,15 @@ def test_the_committed_figures_tell_of_how_many_seeds_they_are():
     assert "| `adaptive` | 1 |" in table(rows)
 
 
-SHOWN = re.compile(r"^    (python -m benchmarks\.ladder show [\w ]+)\n\n((?:\|.*\n)+)", re.MULTILINE)
+SHOWN = re.compile(
+    r"^    (python -m benchmarks\.ladder show [\w ]+)\n\n((?:\|.*\n)+)", re.MULTILINE
+)
 
 
 def test_the_tables_of_the_docs_are_what_their_commands_show():
-    found = SHOWN.findall((ROOT / "docs" / "results.md").read_text())
-    assert found
+    text = (ROOT / "docs" / "results.md").read_text()
+    found = SHOWN.findall(text)
+    assert len(found) == text.count("benchmarks.ladder show") > 0
     for command, written in found:
         shown = CliRunner().invoke(app, command.split()[3:])
         assert shown.stdout == written, command

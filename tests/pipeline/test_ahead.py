@@ -1,6 +1,8 @@
 """What is read ahead is the same, in the same order, and no more than one item is."""
 
 from collections.abc import Iterator
+from threading import Event, Timer
+from threading import enumerate as enumerate_threads
 
 import pytest
 
@@ -35,15 +37,22 @@ def test_no_more_than_one_item_is_read_ahead():
         assert len(begun) <= number + 2
 
 
-def test_what_is_left_behind_is_not_read_on():
-    begun = []
+def test_closed_it_waits_for_what_is_being_taken_and_takes_no_more():
+    begun, ended, going = [], [], Event()
 
     def told() -> Iterator[int]:
         for number in range(8):
             begun.append(number)
+            if number == 1:
+                going.wait(10)
             yield number
+            ended.append(number)
 
     coming = ahead(told())
-    next(coming)
+    assert next(coming) == 0
+    Timer(0.1, going.set).start()
     coming.close()
-    assert len(begun) <= 2
+    assert going.is_set(), "the second item was being taken"
+    assert not [thread for thread in enumerate_threads() if thread.name.startswith("ahead")]
+    assert begun == [0, 1]
+    assert ended == [0]

@@ -435,12 +435,12 @@ def begins(monkeypatch):
 def test_the_best_weights_come_back_at_half_the_rate_below_the_start_and_at_the_end(
     refine, judged, begins, tmp_path
 ):
-    weights = judged(0.5, 0.6, 0.495, 0.4, 0.6)
+    weights = judged(0.5, 0.6, 0.491, 0.489, 0.6)
     captioner, history = refine(self_critical(epochs=9, patience=3), tmp_path / "state")
     rates = [rate for _, rate in begins]
     assert rates == pytest.approx([0.01, 0.01, 0.01, 0.005])
     went_on, came_back = begins[2][0], begins[3][0]
-    assert all(map(np.array_equal, went_on, weights[2]))  # 0.495 is below the start by chance
+    assert all(map(np.array_equal, went_on, weights[2]))  # 0.491 is below the start by chance
     assert all(map(np.array_equal, came_back, weights[1]))
 
     assert [len(history.epochs), history.best] == [5, 1]  # epoch 0 counted; as good is no better

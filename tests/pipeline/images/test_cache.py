@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.errors import InputError
@@ -132,6 +132,36 @@ def test_of_a_large_file_only_a_part_is_read(tmp_path, monkeypatch):
     for row in (6, 0, 3, 5):
         assert np.array_equal(got(cache, keys(7)[row]), values(7, shape=(2, 2, 3))[row])
         assert {len(part) for part in cache._open.values()} <= {1, 2}
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory) -> FeatureCache:
+    """Three files of five pictures each, in row groups of two."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "GROUP_BYTES", 2 * 3 * 4)
+        patch.setattr(module, "MERGED_ROWS", 1)
+        cache = opened(tmp_path_factory.mktemp("several"))
+        for number in range(3):
+            cache.put(keys(5, 5 * number), values(5, seed=number))
+    assert len(files(cache)) == 3
+    return cache
+
+
+@given(st.lists(st.integers(0, 14), max_size=40))
+@example([0, 2, 4, 1, 3])  # from group to group of one file
+@example([0, 5, 10, 1, 6, 11])  # the same place of another file
+@example([3] * 9)
+def test_pictures_are_read_in_whatever_order_they_are_asked_for(several, asked):
+    expected = [values(5, seed=number)[row] for number, row in (divmod(one, 5) for one in asked)]
+    found = list(several.read(digests([keys(1, one)[0] for one in asked])))
+    assert [value.tolist() for value in found] == [value.tolist() for value in expected]
+
+
+def test_what_is_not_there_is_told_before_anything_is_read(several):
+    wanted = [*keys(2), *keys(1, 99), *keys(1, 98)]
+    with pytest.raises(KeyError) as told:
+        next(iter(several.read(digests(wanted))))
+    assert told.value.args[0] == digests(keys(1, 99))[0]
 
 
 def test_files_with_other_row_groups_are_not_misread(tmp_path, monkeypatch):

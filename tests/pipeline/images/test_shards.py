@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import InputError
 from pipeline.files import unsealed, write_sealed
+from pipeline.images import shards
 from pipeline.images.shards import (
     MANIFEST,
     open_shards,
@@ -110,6 +112,18 @@ def test_a_writer_that_fails_leaves_nothing(tmp_path):
             rows_per_shard=2,
         )
     assert list(tmp_path.iterdir()) == []
+
+
+def test_where_writing_fails_nothing_is_read_any_more(tmp_path, monkeypatch):
+    def full(path, blocks, dtype, width):
+        next(blocks)
+        raise OSError("the disk is full")
+
+    other = shards._FORMATS["parquet"]._replace(write=full)
+    monkeypatch.setitem(shards._FORMATS, "parquet", other)
+    with pytest.raises(OSError, match="the disk is full"):
+        write(tmp_path / "set", some_rows(5))
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("ahead")]
 
 
 def test_another_encoder_s_features_are_refused(tmp_path):
