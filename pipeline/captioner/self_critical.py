@@ -425,7 +425,9 @@ class Trainer:
         for variable in optimizer.variables:
             variable.assign(ops.zeros(variable.shape, variable.dtype))
         optimizer.learning_rate = rate
-        log.info("self-critical: below its start; best weights restored, learning rate %g", rate)
+        log.info(
+            "self-critical: clearly below its start; best weights restored, learning rate %g", rate
+        )
 
     def _trace(self, shape: tuple[int, ...]) -> None:
         """Compile a step for captions of any length, whichever come first: see `tracing`.

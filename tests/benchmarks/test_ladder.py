@@ -85,6 +85,10 @@ def test_a_misspelt_setting_is_no_new_one(rows_of, name):
         rows_of({"base": {}, "rows": {"inject": {name: 1}}})
 
 
+def test_what_rows_are_about_depends_on_no_order():
+    assert not [row.name for row in read_rows().values() if row.about.startswith("...")]
+
+
 def test_the_committed_ladder_can_be_read():
     rows = read_rows()
     assert rows["inject"].settings["ingest"]["folder"] == "data/raw/flickr8k"
