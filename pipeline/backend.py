@@ -2,12 +2,18 @@
 
 from collections.abc import Iterator
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 import keras
 import numpy as np
 
 from pipeline import machine
+
+
+def version() -> str:
+    """Tell the version of Keras's backend."""
+    return str(import_module(keras.backend.backend()).__version__)
 
 
 def gpus() -> list[str]:

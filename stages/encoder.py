@@ -38,8 +38,28 @@ def encoder(
         made = pretrained(settings, weights)
         if settings.finetune:
             made = _finetune(made, raw, *_tables(images, captions), settings.finetuning)
+    _check_finite(made, settings)
     made.save(out)
     log.info("encoder: %s, %s", made.spec.network, made.spec.fingerprint[:12])
+
+
+def _check_finite(made: Encoder, settings: EncoderSettings) -> None:
+    """See that the weights are numbers.
+
+    Raises:
+        InputError: training has left some that are none, or they came so.
+    """
+    if all(np.isfinite(weight).all() for weight in made.body.get_weights()):
+        return
+    mend = "The file is damaged: take another"
+    if settings.weights == TRAIN:
+        mend = "The steps were too large: lower encoder.compact.learning_rate"
+    elif settings.finetune:
+        mend = "The steps were too large: lower encoder.finetuning.learning_rate"
+    raise InputError(
+        f"encoder: expected weights of {made.spec.network} that are numbers. Received: infinite"
+        f" ones, or none, from {made.spec.source}. {mend}"
+    )
 
 
 def _tables(images: Path, captions: Path) -> tuple[pa.Table, pa.Table]:
@@ -95,7 +115,12 @@ def _lessons(
     tokens = defaultdict(list)
     for row in captions.to_pylist():
         tokens[row["image_id"]].append(row["tokens"])
-    train = [row for row in images.to_pylist() if row["split"] == "train"]
+    every = [row for row in images.to_pylist() if row["split"] == "train"]
+    # A picture that lost its captions in `clean` would teach that it has none of the words.
+    train = [row for row in every if row["image_id"] in tokens]
+    if len(train) < len(every):
+        told = len(every) - len(train)
+        log.info("encoder: %d training pictures have no caption left, and teach nothing", told)
     texts = [tokens[row["image_id"]] for row in train]
     labels = train_encoder.choose_labels(texts, number)
     if not labels:

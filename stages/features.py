@@ -21,6 +21,7 @@ from pipeline.images.devices import OnDevices
 from pipeline.images.encoder import Encoder
 from pipeline.images.encoding import Encode
 from pipeline.images.features import FeaturesSettings, Source, extract
+from pipeline.images.inference import ENCODING
 from pipeline.images.listing import PictureList
 from pipeline.images.precision import (
     chosen_for,
@@ -74,8 +75,14 @@ def features(
 
 
 def kept_as() -> str:
-    """Tell what the bytes of features depend on, beside the encoder and the picture."""
-    return f"-{keras.backend.backend()}-pillow{PIL.__version__}-{DECODING}"
+    """Tell what the bytes of features depend on, beside the encoder and the picture.
+
+    Versions of packages, and ours of decoding and encoding. Not the machine: those that were worked
+    out on another one, or on a GPU, are taken as they are.
+    """
+    name = keras.backend.backend()
+    computing = f"{name}{backend.version()}-keras{keras.__version__}-{ENCODING}"
+    return f"-{computing}-pillow{PIL.__version__}-{DECODING}"
 
 
 def at_once() -> int:
@@ -102,7 +109,8 @@ def _encoder(
     some = list(islice(pictures, size))
     for _, pixels in read_batches(some, raw, model.spec.side, size, settings.workers):
         chosen = fastest(model, pixels)
-        keep_choice(cache, name, chosen.precision)
+        if len(pixels) == size:  # of fewer, another one could be the fastest for all that follow
+            keep_choice(cache, name, chosen.precision)
         return chosen
     return model  # there are no pictures
 
@@ -112,7 +120,8 @@ def _on_cluster(
 ) -> Source:
     """Have the pictures encoded by a Ray cluster, each actor loading the encoder's folder."""
     batch_size, ray = settings.batch_size, settings.ray
-    given = folder.resolve(), model.pooling, model.precision, source.kept_as, ray.threads
+    expected = source.identity, source.kept_as
+    given = folder.resolve(), model.pooling, model.precision, expected, ray.threads
     make_encoder = partial(encode_with, *given)
     # Theirs would be that of `ray start`.
     environment = {name: os.environ[name] for name in machine.VARIABLES if name in os.environ}
@@ -122,7 +131,7 @@ def _on_cluster(
 
 
 def encode_with(
-    folder: Path, pooling: Pooling, precision: Arithmetic, expected: str, threads: int
+    folder: Path, pooling: Pooling, precision: Arithmetic, expected: tuple[str, str], threads: int
 ) -> Encode:
     """Make the encoder of an actor, in its process.
 
@@ -130,20 +139,26 @@ def encode_with(
         folder: of the encoder.
         pooling: what its features are to be.
         precision: that it is to compute in.
-        expected: what `kept_as` gives where the features are kept.
+        expected: the encoder's identity, and what `kept_as` gives, where the features are kept.
         threads: that it may compute with, on a CPU.
 
     Raises:
         InputError: the folder is no encoder's, or the features' bytes would be others.
     """
-    if kept_as() != expected:
+    identity, packages = expected
+    if kept_as() != packages:
         raise InputError(
-            f"features.engine: ray: expected the backend and decoder {expected[1:]}, as on the"
-            f" machine that runs the stage. Received: {kept_as()[1:]}. Install the same packages"
-            " on both"
+            f"features.engine: ray: expected the packages {packages[1:]}, as on the machine that"
+            f" runs the stage. Received: {kept_as()[1:]}. Install the same ones on both"
         )
     computing.limit_threads(threads)
-    return Encoder.load(folder, pooling, precision).encode
+    encoder = Encoder.load(folder, pooling, precision)
+    if encoder.identity != identity:  # or its features would be kept as those of the other one
+        raise InputError(
+            f"{folder}: expected the encoder {identity[:12]}, as on the machine that runs the"
+            f" stage. Received: {encoder.identity[:12]}. Bring that machine's folder here"
+        )
+    return encoder.encode
 
 
 if __name__ == "__main__":

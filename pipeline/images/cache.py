@@ -42,7 +42,8 @@ OPEN_BYTES = 8 << 20  # of features kept in memory: pictures near each other sha
 GIB = 1 << 30
 OVERHEAD = 1.01  # of a file, over its features
 MERGED_ROWS = 256  # of which batches one file is made; of grids, as many as GROUP_BYTES hold
-MERGE_AT = 4096  # new keys that are held apart before they are sorted in among the others
+MERGE_AT = 4096  # new keys, at least, that are held apart before they are sorted in among others
+MERGE_SHARE = 256  # ... and as many as one in so many: sorting costs what all keys together do
 
 
 class DamagedError(Exception):
@@ -74,9 +75,13 @@ class FeatureCache:
             batch is put. What killed processes left unfinished is removed.
         identity: the encoder's, see `spec.identity`.
         shape: of a picture's features, (f,) or (h, w, f).
+
+    Raises:
+        InputError: the folder is, or lies in, a link to nowhere.
     """
 
     def __init__(self, folder: Path, identity: str, shape: Sequence[int]) -> None:
+        _check_linked(folder)
         self.root = folder
         self.folder = folder / (identity[:16] + identity[64:])
         self.shape = tuple(shape)
@@ -142,7 +147,7 @@ class FeatureCache:
             keys = [key for batch in small for key in batch.keys]
             self._write(keys, np.concatenate([batch.rows for batch in small]))
             for batch in small:
-                self._files[batch.number].unlink(missing_ok=True)
+                _removed(self._files[batch.number])
             self._forget([batch.number for batch in small])
 
     def read(self, digests: np.ndarray) -> Iterator[np.ndarray]:
@@ -176,6 +181,22 @@ class FeatureCache:
             _unless_of_the_system(self._files[number], error)
             self._drop(number, error)
             raise DamagedError(str(self._files[number])) from error
+
+    def remove_damaged(self, digests: np.ndarray) -> None:
+        """Read each file once that pictures' features are in, and remove those that are damaged.
+
+        Args:
+            digests: of the pictures, (n,); those that are not there are left out.
+        """
+        places = self._index.places(digests)
+        numbers, rows = np.divmod(places[places >= 0], 1 << 32)
+        bad: set[int] = set()
+        for number, group in sorted({*zip(numbers, rows // self._group_rows, strict=True)}):
+            if number not in bad:
+                try:
+                    self._at(int(number), int(group), np.zeros(1, int))
+                except DamagedError:
+                    bad.add(number)
 
     def leaving(self, bound: int, needed: int, wanted: np.ndarray, lacking: int = 0) -> Leaving:
         """Choose the files that have to go: the least recently used, of any encoder.
@@ -211,16 +232,23 @@ class FeatureCache:
         """Remove files that `leaving` chose, and tell of them."""
         if not leaving.paths:
             return
-        for path in leaving.paths:
-            path.unlink(missing_ok=True)
-        log.info(
-            "features: removed %d files, %s, least recently used, from the cache (%s): it keeps to"
-            " features.cache_gib, and to the room that the disk has",
-            len(leaving.paths),
-            told_bytes(leaving.freed),
-            ", ".join(sorted({path.parent.name for path in leaving.paths})),
-        )
-        gone = set(leaving.paths)
+        sizes = {path: _use(path)[1] for path in leaving.paths}
+        gone = {path for path in leaving.paths if _removed(path)}
+        if len(gone) < len(sizes):  # they are somebody else's: no reason to fail, nothing is lost
+            log.warning(
+                "features: %d files may not be removed from the cache (%s), which is larger than"
+                " features.cache_gib, or than the disk has room for",
+                len(sizes) - len(gone),
+                ", ".join(sorted({path.parent.name for path in sizes if path not in gone})),
+            )
+        if gone:
+            log.info(
+                "features: removed %d files, %s, least recently used, from the cache (%s): it keeps"
+                " to features.cache_gib, and to the room that the disk has",
+                len(gone),
+                told_bytes(sum(sizes[path] for path in gone)),
+                ", ".join(sorted({path.parent.name for path in gone})),
+            )
         self._forget([number for number, path in enumerate(self._files) if path in gone])
 
     def _note(self, path: Path) -> None:
@@ -231,10 +259,12 @@ class FeatureCache:
                 column = file.read(["sha256"], use_threads=False)["sha256"]
             keys = np.frombuffer(b"".join(column.to_pylist()), DIGEST)
             self._index.add_sorted(keys, self._number(path))
+        except FileNotFoundError:
+            return  # another process has just merged or removed it
         except (pa.ArrowException, OSError, ValueError, LookupError, AttributeError) as error:
             _unless_of_the_system(path, error)
             log.warning("%s is damaged (%s); its pictures are encoded again", path, error)
-            path.unlink(missing_ok=True)
+            _removed(path)
 
     def _check(self, file: pq.ParquetFile) -> None:
         """See that a file has the columns, and the row groups, that `put` writes."""
@@ -282,7 +312,7 @@ class FeatureCache:
     def _drop(self, number: int, error: Exception) -> None:
         path = self._files[number]
         log.warning("%s is damaged (%s); its pictures are encoded again", path, error)
-        path.unlink(missing_ok=True)
+        _removed(path)
         self._forget([number])
 
     def _forget(self, numbers: list[int]) -> None:
@@ -304,17 +334,22 @@ class _Index:
         self._places = np.empty(0, np.int64)
         self._parts: list[tuple[np.ndarray, np.ndarray]] = []  # to be sorted in
         self._new: dict[bytes, int] = {}
+        self._gone: set[int] = set()  # files whose keys are to be taken out of the arrays
 
     def add(self, keys: Sequence[bytes], number: int) -> None:
         with self._lock:
+            if number in self._gone:  # a file that comes again under its number
+                self._merge()
             self._new.update({key: (number << 32) + row for row, key in enumerate(keys)})
-            if len(self._new) >= MERGE_AT:
+            if len(self._new) >= max(MERGE_AT, len(self._keys) // MERGE_SHARE):
                 self._merge()
 
     def add_sorted(self, keys: np.ndarray, number: int) -> None:
         """Add many keys at a time; they are sorted in at the next question."""
         places = (number << 32) + np.arange(len(keys), dtype=np.int64)
         with self._lock:
+            if number in self._gone:
+                self._merge()
             self._parts.append((keys, places))
 
     def places(self, keys: np.ndarray) -> np.ndarray:
@@ -327,21 +362,25 @@ class _Index:
             return np.where(self._keys[at] == keys, self._places[at], -1)
 
     def remove(self, numbers: Sequence[int]) -> None:
+        """Forget the keys of files: those in the arrays with the next sorting, or question."""
         with self._lock:
-            self._merge()
-            stay = ~np.isin(self._places >> 32, numbers)
-            self._keys, self._places = self._keys[stay], self._places[stay]
+            self._gone.update(numbers)
+            stay = {key: at for key, at in self._new.items() if at >> 32 not in self._gone}
+            self._new = stay
 
     def _merge(self) -> None:
-        if not self._new and not self._parts:
+        if not self._new and not self._parts and not self._gone:
             return
         fresh = np.array(list(self._new), DIGEST), np.array(list(self._new.values()), np.int64)
         parts = [(self._keys, self._places), *self._parts, fresh]
         keys = np.concatenate([keys for keys, _ in parts])
         places = np.concatenate([places for _, places in parts])
+        if self._gone:
+            stay = ~np.isin(places >> 32, list(self._gone))
+            keys, places = keys[stay], places[stay]
         order = np.argsort(keys, kind="stable")
         self._keys, self._places = keys[order], places[order]
-        self._new, self._parts = {}, []
+        self._new, self._parts, self._gone = {}, [], set()
 
 
 def _warn_of(own: int, bound: int) -> None:
@@ -354,6 +393,26 @@ def _warn_of(own: int, bound: int) -> None:
         *(told_bytes(own), told_bytes(bound), told_bytes(own - bound)),
         math.ceil(OVERHEAD * own / GIB),
     )
+
+
+def _check_linked(folder: Path) -> None:
+    """See that no link on the way leads to nowhere: its disk would be taken for another one."""
+    for part in (folder, *folder.parents):
+        if part.is_symlink() and not part.exists():
+            place = part.parent / part.readlink()
+            raise InputError(
+                f"{part}: expected a folder, or a link to one. Received: a link to {place}, where"
+                f" there is none. Make it: mkdir -p {place}"
+            )
+
+
+def _removed(path: Path) -> bool:
+    """Remove a file; tell whether it is gone. A cache may be there only to be read."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        log.debug("%s stays: %s", path, error)
+    return not path.exists()
 
 
 def _use(path: Path) -> tuple[int, int]:

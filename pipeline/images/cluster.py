@@ -218,18 +218,29 @@ def _connected(settings: RaySettings, environment: Mapping[str, str]) -> Any:
                 f" {' '.join(str(error).split())[:200]}. Start one with `ray start --head`, or"
                 " write null for this machine alone"
             ) from error
-    offered = ray.cluster_resources()
-    for kind, wanted in (("CPU", settings.num_cpus), ("GPU", settings.num_gpus)):
-        if wanted > offered.get(kind, 0):
-            raise InputError(
-                f"features.ray: expected a cluster with {wanted:g} {kind} for an actor. Received:"
-                f" {offered.get(kind, 0):g}. Lower features.ray.num_{kind.lower()}s"
-            )
+    _check_offered(settings, [node["Resources"] for node in ray.nodes() if node["Alive"]])
     ray.data.DataContext.get_current().enable_progress_bars = False  # ours is there
     for handler in logging.getLogger("ray.data").handlers:
         if handler.get_name() == "console":
             handler.addFilter(_is_warning)
     return ray
+
+
+def _check_offered(settings: RaySettings, nodes: Sequence[Mapping[str, float]]) -> None:
+    """See that an actor finds a place on one of the machines: Ray would wait for it for ever.
+
+    Raises:
+        InputError: none of them has as much.
+    """
+    wanted = {"CPU": settings.num_cpus, "GPU": settings.num_gpus}
+    if any(all(node.get(kind, 0) >= wanted[kind] for kind in wanted) for node in nodes):
+        return
+    told = " and ".join(f"{number:g} {kind}" for kind, number in wanted.items() if number)
+    had = [f"{node.get('CPU', 0):g} CPU and {node.get('GPU', 0):g} GPU" for node in nodes]
+    raise InputError(
+        f"features.ray: expected a machine with {told} for an actor. Received:"
+        f" {', '.join(sorted(set(had))) or 'no machine'}. Lower features.ray.num_cpus or num_gpus"
+    )
 
 
 def _is_warning(record: logging.LogRecord) -> bool:

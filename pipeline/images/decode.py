@@ -38,6 +38,8 @@ from PIL import (
     WebPImagePlugin,
 )
 
+from pipeline.errors import InputError
+
 # Of all that decides on what a picture's bytes come out as: with every change of it, one more.
 # Features that are kept for later runs are of one version (and of one of Pillow).
 DECODING = 2
@@ -71,6 +73,12 @@ warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 # What Pillow's readers say of a file that ends too early.
 CUT_OFF = ("truncated", "end of", "eof")
+# What systems say when it is they who cannot read a file now: too many are open, no memory, a disk
+# or a file server that does not answer. The same picture may be read the next time.
+OF_THE_SYSTEM = (
+    *(errno.EMFILE, errno.ENFILE, errno.ENOMEM),
+    *(errno.EIO, errno.ESTALE, errno.ETIMEDOUT),
+)
 SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
 ORIENTATION = 0x0112  # the EXIF tag
 BITS_PER_SAMPLE, PHOTOMETRIC, WHITE_IS_ZERO = 258, 262, 0  # TIFF's tags, and a value of the last
@@ -132,6 +140,7 @@ def inspect(path: Path, max_pixels: int, span: Span | None = None) -> PictureFac
     Raises:
         PictureError: the file is absent, empty, not a picture, cut off, damaged, or has more
             than `max_pixels` pixels.
+        InputError: the system cannot read it now, which is no fault of the picture's.
     """
     with _opened(path, max_pixels, span) as (stream, image):
         (width, height), mode = image.size, image.mode
@@ -176,7 +185,7 @@ def read_square(
         uint8 (side, side, 3); may be a read-only view of Pillow's memory.
 
     Raises:
-        PictureError: as for `inspect`.
+        PictureError, InputError: as for `inspect`.
     """
     return read_hashed_square(path, side, max_pixels, span)[0]
 
@@ -194,7 +203,7 @@ def read_small(path: Path, side: int, max_pixels: int, span: Span | None = None)
     """Read a picture as RGB in its own shape, its longer side at most `side` pixels.
 
     Raises:
-        PictureError: as for `inspect`.
+        PictureError, InputError: as for `inspect`.
     """
     return read_hashed_small(path, side, max_pixels, span)[0]
 
@@ -232,6 +241,7 @@ def inside(folder: Path, relative: str) -> Path:
     Raises:
         PictureError: "outside_folder", "missing", "not_a_file", or "unreadable" for a name that
             the system cannot look up.
+        InputError: the system cannot look it up now.
     """
     parts = [part for part in relative.split("/") if part not in ("", ".")]
     if not parts or relative.startswith("/") or ".." in parts:
@@ -253,6 +263,7 @@ def inside(folder: Path, relative: str) -> Path:
     except PictureError:
         raise
     except Exception as error:
+        _unless_of_the_system(path, error)
         raise _as_picture_error(path, error) from error
     return path
 
@@ -283,6 +294,7 @@ def _opened(
     except PictureError:
         raise
     except Exception as error:  # all of them: see _as_picture_error
+        _unless_of_the_system(path, error)
         raise _as_picture_error(path, error) from error
 
 
@@ -414,6 +426,16 @@ class _Part(RawIOBase):
 def _check_regular(path: Path, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise PictureError("not_a_file", f"{path} is a folder, a device or a pipe, not a file")
+
+
+def _unless_of_the_system(path: Path, error: Exception) -> None:
+    """Raise what the system is to blame for, and not the picture, which would be lost for it."""
+    if isinstance(error, OSError) and error.errno in OF_THE_SYSTEM:
+        raise InputError(
+            f"{path}: expected a file that can be read. Received, from the system:"
+            f" {os.strerror(error.errno)}. Mend that, and run again; or remove the file, if it is"
+            " on a broken part of the disk"
+        ) from error
 
 
 def _as_picture_error(path: Path, error: Exception) -> PictureError:

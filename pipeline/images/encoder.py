@@ -4,8 +4,9 @@ Folder of an encoder:
     encoder.json         `Spec`: network, side, features, fingerprint; where the weights came from
     encoder.weights.h5   weights of the network's body, in Keras's own format
 
-The fingerprint is a hash of all that decides on the features: the network's name, the side and
-every weight. Features carry it, and are refused where another encoder is expected.
+The fingerprint is a hash of all by which one encoder differs from another: the network's name, the
+side and every weight. Features carry it, and are refused where another encoder is expected. (What
+our code makes of these has a version of its own: `inference.ENCODING`.)
 """
 
 import hashlib

@@ -177,15 +177,17 @@ def extract(
         begun = time.perf_counter()
         try:
             manifest = _write(pictures, cache, source, out, settings, shards)
-        except DamagedError:
-            continue  # it was told and removed; its pictures are encoded again
+        except DamagedError:  # it was told and removed; its pictures are encoded again
+            cache.remove_damaged(digests)  # and those of any other such file with them
+            continue
         work.sharding = time.perf_counter() - begun
         if settings.cache_gib is not None:
             cache.remove(cache.leaving(int(settings.cache_gib * GIB), 0, digests[:0]))
         return manifest, work
     raise InputError(
-        f"{cache.folder}: damaged files were found {ATTEMPTS} times, and removed. See to the disk,"
-        " and run again"
+        f"{cache.folder}: expected files that stay as they were written. Received: {ATTEMPTS} times"
+        " some that were damaged, or gone. See to the disk, and whether another run removes them"
+        " (a smaller features.cache_gib), and run again"
     )
 
 
@@ -374,7 +376,8 @@ class _Writer:
             raise InputError(
                 "features: expected numbers from the encoder. Received: infinite ones, or none, of "
                 f"the picture with sha256 {keys[int(np.argmin(is_finite))]}. Set "
-                "features.precision: float32; or its weights are broken: check encoder.weights"
+                "features.precision: float32; or, where it is, its weights are broken: check "
+                "encoder.weights"
             )
         self.cache.put(keys, features)
         self.work.writing.seconds += time.perf_counter() - start

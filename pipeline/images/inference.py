@@ -16,6 +16,9 @@ from pipeline.backend import jit
 from pipeline.images.networks import NETWORKS, before_pooling, with_preprocessing
 from pipeline.images.spec import Arithmetic, Pooling
 
+# Of all here, in networks.py and in compact.py that decides on the features of given weights: with
+# every change of it, one more. Features that are kept for later runs are of one version.
+ENCODING = 1
 _CONVOLUTIONS = (layers.Conv2D, layers.SeparableConv2D, layers.DepthwiseConv2D)
 
 

@@ -1,5 +1,8 @@
 """The CNNs that can encode pictures: how each is built, what it expects, and how large it sees.
 
+Who changes one that is here, its preprocessing say, raises `inference.ENCODING`, as features that
+were made before are kept.
+
 Every network here takes uint8 or float RGB pictures in [0, 255], (b, side, side, 3), and gives
 pooled features, float32 (b, f): its preprocessing is part of it and cannot be mixed up.
 
@@ -34,22 +37,27 @@ class Network:
             (None or "imagenet") and the side in pixels.
         preprocess: RGB in [0, 255] to what the body expects.
         side: of the pictures it was trained on, pixels.
+        least: side that it can be built for.
     """
 
     body: Callable[[str | None, int], keras.Model]
     preprocess: Callable[[Tensor], Tensor]
     side: int
+    least: int = 32
 
 
 def _pretrained(
-    constructor: Callable[..., keras.Model], preprocess: Callable[[Tensor], Tensor], side: int
+    constructor: Callable[..., keras.Model],
+    preprocess: Callable[[Tensor], Tensor],
+    side: int,
+    least: int = 32,
 ) -> Network:
     def body(weights: str | None, side: int) -> keras.Model:
         return constructor(
             include_top=False, weights=weights, pooling="avg", input_shape=(side, side, 3)
         )
 
-    return Network(body, preprocess, side)
+    return Network(body, preprocess, side, least)
 
 
 def _compact(weights: str | None, side: int) -> keras.Model:
@@ -73,8 +81,8 @@ NETWORKS: dict[str, Network] = {
     "compact": Network(_compact, _unit, 96),
     "ResNet50": _pretrained(_applications.ResNet50, _caffe, 224),
     "ResNet101": _pretrained(_applications.ResNet101, _caffe, 224),
-    "InceptionV3": _pretrained(_applications.InceptionV3, _unit, 299),
-    "Xception": _pretrained(_applications.Xception, _unit, 299),
+    "InceptionV3": _pretrained(_applications.InceptionV3, _unit, 299, least=75),
+    "Xception": _pretrained(_applications.Xception, _unit, 299, least=71),
     "MobileNetV2": _pretrained(_applications.MobileNetV2, _unit, 224),
     "EfficientNetV2B0": _pretrained(_applications.EfficientNetV2B0, _as_is, 224),
     "EfficientNetV2B1": _pretrained(_applications.EfficientNetV2B1, _as_is, 240),

@@ -65,6 +65,15 @@ class EncoderSettings(Settings):
         return self
 
     @model_validator(mode="after")
+    def _check_side(self) -> "EncoderSettings":
+        least, side = NETWORKS[self.network].least, side_of(self)
+        if side < least:
+            raise ValueError(
+                f"side: expected at least {least} pixels for {self.network}, not {side}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _check_finetune(self) -> "EncoderSettings":
         if self.finetune and self.weights == TRAIN:
             raise ValueError(

@@ -3,11 +3,12 @@
 import shutil
 import tracemalloc
 
+import keras
 import numpy as np
 import pytest
 
 from pipeline.images.encoder import Encoder
-from stages.encoder import _read_all
+from stages.encoder import _lessons, _read_all, _tables
 
 
 @pytest.fixture
@@ -88,6 +89,47 @@ def test_fine_tuning_learns_what_share_of_a_picture_s_captions_has_a_word(
     assert run(weights="mine.weights.h5", finetune=True).code == 0
     left, red = asked[0].T
     assert (set(left), set(red)) == ({0, 0.5}, {0, 1})
+
+
+def test_a_picture_that_lost_its_captions_teaches_nothing(cleaned, monkeypatch, caplog):
+    """It would teach that it has none of the words."""
+    monkeypatch.setattr("pipeline.images.train_encoder.MIN_PICTURES", 5)
+    images, captions = _tables(cleaned.images, cleaned.captions)
+    lost = "train-03"
+    kept = captions.filter([name != lost for name in captions["image_id"].to_pylist()])
+    with caplog.at_level("INFO"):
+        pictures, texts, _ = _lessons(images, kept, 10)
+    assert len(pictures) == 29
+    assert lost not in {picture.image_id for picture in pictures}
+    assert all(texts)
+    assert "1 training pictures have no caption left" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("changes", "mend"),
+    [
+        ({}, "lower encoder.compact.learning_rate"),
+        ({"weights": "mine.weights.h5"}, "take another"),
+        (
+            {"weights": "mine.weights.h5", "finetune": True},
+            "lower encoder.finetuning.learning_rate",
+        ),
+    ],
+)
+def test_weights_that_are_no_numbers_are_never_an_encoder(
+    encoded, run, one_line, tmp_path, monkeypatch, changes, mend
+):
+    shutil.copyfile(encoded.data / "encoder" / "encoder.weights.h5", tmp_path / "mine.weights.h5")
+    for name in ("pipeline.images.train_encoder.fit", "pipeline.images.finetune.finetune"):
+        monkeypatch.setattr(name, lambda *_: None)
+    get_weights = keras.Model.get_weights
+    monkeypatch.setattr(
+        keras.Model, "get_weights", lambda model: [np.nan * one for one in get_weights(model)]
+    )
+    told = one_line(run(**changes))
+    assert "expected weights of compact that are numbers" in told
+    assert mend in told
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

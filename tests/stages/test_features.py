@@ -15,6 +15,7 @@ from pipeline.images.decode import read_square
 from pipeline.images.devices import OnDevices
 from pipeline.images.encoder import Encoder
 from pipeline.images.shards import read_manifest, read_shards
+from pipeline.images.spec import read_spec
 from stages.features import at_once, encode_with, kept_as
 
 
@@ -95,6 +96,37 @@ def test_auto_is_settled_once_for_a_cache(featured, tmp_path, monkeypatch, caplo
     shutil.rmtree(cache)  # as `make clean-cache` does
     assert run(featured, tmp_path / "out", precision="auto").code == 0
     assert probed == [16, 16, 16]
+
+
+def test_what_a_few_pictures_chose_is_not_kept_for_many(featured, tmp_path, monkeypatch):
+    def fastest(encoder, pixels):
+        return encoder.at("bfloat16")
+
+    monkeypatch.setattr("stages.features.fastest", fastest)
+    monkeypatch.setattr("stages.features.probe_size", lambda _: 99)
+    kept = featured.data / "cache" / "features" / "precision.json"
+    kept.unlink(missing_ok=True)
+    assert run(featured, tmp_path / "out", precision="auto").code == 0
+    assert not kept.exists()
+
+
+def test_features_that_were_made_otherwise_are_not_taken_from_the_cache(
+    featured, tmp_path, monkeypatch, caplog
+):
+    """Another version of a package, or of ours of decoding or encoding, gives other bytes."""
+    changes = {
+        "stages.features.ENCODING": 99,
+        "stages.features.DECODING": 99,
+        "keras.__version__": "0.0",
+        "pipeline.backend.version": lambda: "0.0",
+    }
+    caplog.set_level(logging.INFO)
+    for name, value in changes.items():
+        caplog.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(name, value)
+            assert run(featured, tmp_path / "out").code == 0
+        assert "42 encoded now" in caplog.text, name
 
 
 @pytest.mark.parametrize(("has_gpu", "expected"), [(True, 20), (False, 16)])
@@ -263,16 +295,37 @@ def test_actors_get_the_backend_and_what_else_decides_on_bytes(given, monkeypatc
 def test_an_actor_of_another_backend_is_refused(given, monkeypatch):
     make_encoder, expected = given()[2], kept_as()
     monkeypatch.setattr("keras.backend.backend", lambda: "other")
+    monkeypatch.setattr("pipeline.backend.version", lambda: "1")
     with pytest.raises(InputError) as told:
         make_encoder()
-    assert f"expected the backend and decoder {expected[1:]}" in str(told.value)
-    assert "Received: other-pillow" in str(told.value)
+    assert f"expected the packages {expected[1:]}" in str(told.value)
+    assert "Received: other" in str(told.value)
+
+
+def test_an_actor_with_another_encoder_is_refused(given, featured, monkeypatch):
+    """As where its machine has a copy of the folder, of before."""
+    monkeypatch.setattr("pipeline.images.computing.limit_threads", lambda _: None)
+    make_encoder = given()[2]
+    other = Encoder.load(featured.data / "encoder")
+    other.body.set_weights([weight + 1 for weight in other.body.get_weights()])
+    changed = Encoder(other.body, other.spec.network, other.spec.side, other.spec.source)
+    shutil.copytree(featured.data / "encoder", featured.data / "kept")
+    try:
+        changed.save(featured.data / "encoder")
+        with pytest.raises(InputError) as told:
+            make_encoder()
+    finally:
+        shutil.rmtree(featured.data / "encoder")
+        (featured.data / "kept").rename(featured.data / "encoder")
+    assert f"expected the encoder {other.identity[:12]}" in str(told.value)
+    assert f"Received: {changed.identity[:12]}" in str(told.value)
 
 
 def test_an_actor_computes_with_the_threads_it_was_given(featured, monkeypatch):
     threads = []
     monkeypatch.setattr("pipeline.images.computing.limit_threads", threads.append)
-    encode = encode_with(featured.data / "encoder", "average", "float32", kept_as(), 3)
+    expected = read_spec(featured.data / "encoder").fingerprint, kept_as()
+    encode = encode_with(featured.data / "encoder", "average", "float32", expected, 3)
     assert threads == [3]
     pixels = np.zeros((1, 32, 32, 3), "uint8")
     expected = Encoder.load(featured.data / "encoder").encode(pixels)

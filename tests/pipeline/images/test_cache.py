@@ -88,25 +88,50 @@ def test_keys_that_end_in_zero_bytes_are_found(cache, tmp_path):
 
 
 @given(
-    st.lists(st.lists(st.binary(min_size=32, max_size=32), max_size=6, unique=True), max_size=6),
+    st.lists(
+        st.tuples(
+            st.sampled_from(["add", "add_sorted", "remove", "ask"]),
+            st.integers(0, 3),
+            st.lists(st.integers(0, 9), max_size=6, unique=True),
+        ),
+        max_size=12,
+    ),
     st.integers(1, 8),
-    st.sets(st.integers(0, 5)),
 )
-def test_the_index_is_as_a_dict(batches, merge_at, removed):
+@example([("add", 0, [1, 2]), ("remove", 0, []), ("add", 0, [2, 3]), ("ask", 0, [])], 1)
+@example([("add_sorted", 0, [1]), ("remove", 0, []), ("add_sorted", 0, [1]), ("ask", 0, [])], 8)
+def test_the_index_is_as_a_dict(steps, merge_at):
+    every = [bytes.fromhex(key) for key in keys(10)]
     index, known = _Index(), {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "MERGE_AT", merge_at)
-        for number, batch in enumerate(batches):
-            fresh = [key for key in batch if key not in known]
-            if number % 2:
+        for how, number, batch in [*steps, ("ask", 0, [])]:
+            fresh = [every[key] for key in batch if every[key] not in known]
+            if how == "add":
                 index.add(fresh, number)
-            else:
+            elif how == "add_sorted":
                 index.add_sorted(np.array(fresh, DIGEST), number)
-            known.update({key: (number << 32) + row for row, key in enumerate(fresh)})
-        index.remove(sorted(removed))
-    for key, place in known.items():
-        gone = place >> 32 in removed
-        assert index.places(np.array([key], DIGEST)).tolist() == [-1 if gone else place]
+            if how.startswith("add"):
+                known.update({key: (number << 32) + row for row, key in enumerate(fresh)})
+            elif how == "remove":
+                index.remove([number])
+                known = {key: place for key, place in known.items() if place >> 32 != number}
+            else:
+                places = [known.get(key, -1) for key in every]
+                assert index.places(np.array(every, DIGEST)).tolist() == places
+
+
+def test_putting_batches_together_does_not_sort_all_keys_each_time(cache, monkeypatch):
+    """Of millions of keys, that would take longer than a GPU does for a batch."""
+    sorted_in = []
+    merge = _Index._merge
+    monkeypatch.setattr(module, "MERGED_ROWS", 8)
+    monkeypatch.setattr(_Index, "_merge", lambda index: sorted_in.append(1) or merge(index))
+    for number in range(8):
+        cache.put(keys(4, 4 * number), values(4, number))
+    assert len(files(cache)) == 4
+    assert not sorted_in
+    assert all(key in cache for key in keys(32))
 
 
 def test_the_same_batch_is_one_file_with_the_same_bytes(cache):
@@ -214,6 +239,35 @@ def test_a_file_that_another_process_removed_is_as_damaged(cache):
     with pytest.raises(DamagedError):
         got(cache, keys(1)[0])
     assert keys(2)[1] not in cache
+
+
+def test_damaged_files_are_found_all_at_once(cache, tmp_path, caplog):
+    for number in range(4):
+        cache.put(keys(2, 2 * number), values(2, number))
+    for path in files(cache)[:3]:
+        path.write_bytes(path.read_bytes()[:-9])
+    cache.remove_damaged(digests(keys(9)))
+    assert caplog.text.count("is damaged") == 3
+    assert len(files(cache)) == 1
+    assert len(cache.missing(digests(keys(8)))) == 6
+    cache.remove_damaged(digests(keys(8)))
+    assert caplog.text.count("is damaged") == 3
+
+
+def test_a_file_that_goes_while_it_is_listed_is_no_damage(cache, tmp_path, monkeypatch, caplog):
+    """As when another process has just put it together with others."""
+    cache.put(keys(2), values(2))
+    gone = cache.folder / "encoded-gone.parquet"
+    found = [*files(cache), gone]
+    monkeypatch.setattr(Path, "glob", lambda *_: iter(found))
+    assert keys(2)[0] in opened(tmp_path)
+    assert not caplog.text
+
+
+def test_a_link_to_nowhere_is_told_with_what_to_make(tmp_path):
+    (tmp_path / "cache").symlink_to(tmp_path / "disk" / "cache")
+    with pytest.raises(InputError, match=rf"mkdir -p {tmp_path}/disk/cache"):
+        opened(tmp_path / "cache" / "features")
 
 
 def test_what_the_system_refuses_is_no_damage(cache, monkeypatch):
@@ -357,6 +411,25 @@ def test_the_least_recently_used_go_first_whoever_s_they_are(four, caplog):
     assert "removed 2 files" in caplog.text
     assert keys(1)[0] not in cache
     assert keys(1, 4)[0] in cache
+
+
+def test_files_that_may_not_be_removed_are_told_and_stop_nothing(four, monkeypatch, caplog):
+    """As in a cache of somebody else's, which may be read alone."""
+    caplog.set_level(logging.INFO)
+    cache, found = four
+    leaving = cache.leaving(0, 0, digests([]))
+    kept, unlink = found[0], Path.unlink
+
+    def refused(path: Path, missing_ok: bool = False) -> None:
+        if path == kept:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    cache.remove(leaving)
+    assert [path.exists() for path in found] == [True, False, False, False]
+    assert "1 files may not be removed" in caplog.text
+    assert "removed 3 files" in caplog.text
 
 
 def test_reading_is_use(four, tmp_path):

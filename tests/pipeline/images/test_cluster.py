@@ -11,7 +11,13 @@ import numpy as np
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.images.cluster import Actor, RaySettings, encode_on_cluster, tables_of
+from pipeline.images.cluster import (
+    Actor,
+    RaySettings,
+    _check_offered,
+    encode_on_cluster,
+    tables_of,
+)
 from pipeline.images.encoding import encode_padded
 from pipeline.images.features import FeaturesSettings, Source, extract
 from pipeline.images.reading import read_batches
@@ -238,9 +244,20 @@ def test_actors_are_given_the_environment(on, drawn, raw):
     ray.shutdown()
 
 
+def test_an_actor_has_to_fit_on_one_machine():
+    """Ray adds up what machines have, and would wait for ever."""
+    settings = RaySettings(address=None, actors=2, num_cpus=4, num_gpus=0.5)
+    small, large = {"CPU": 2.0, "GPU": 1.0}, {"CPU": 8.0, "GPU": 1.0}
+    _check_offered(settings, [small, large])
+    with pytest.raises(InputError) as told:
+        _check_offered(settings, [small, small, {"CPU": 8.0}])
+    assert "expected a machine with 4 CPU and 0.5 GPU for an actor" in str(told.value)
+    assert "Received: 2 CPU and 1 GPU, 8 CPU and 0 GPU." in str(told.value)
+
+
 @pytest.mark.slow
 def test_more_gpus_than_there_are_is_told(on, drawn, raw):
-    with pytest.raises(InputError, match=r"1 GPU for an actor\. Received: 0"):
+    with pytest.raises(InputError, match=r"1 GPU for an actor\. Received: \d+ CPU and 0 GPU"):
         list(on(drawn(2), raw, stand_in(), {"num_gpus": 1}))
 
 

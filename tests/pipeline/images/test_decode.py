@@ -1,5 +1,6 @@
 """Pictures as bad as they come, each with a clear reason or the right pixels."""
 
+import errno
 import hashlib
 import io
 import os
@@ -14,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from pipeline.errors import InputError
 from pipeline.images import decode
 from pipeline.images.decode import (
     PictureError,
@@ -539,3 +541,24 @@ def test_the_same_picture_smaller_brighter_and_recompressed_looks_the_same(tmp_p
     assert bits_apart(looks, inspect(path, BOUND).dhash) <= 24  # of 256
     other = Image.fromarray(random[::-1]).resize((640, 480), Image.Resampling.BICUBIC)
     assert bits_apart(looks, difference_hash(other)) > 80
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO, errno.ESTALE])
+def test_what_the_system_cannot_read_now_is_no_fault_of_the_picture(
+    tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be dropped, and its captions with it, because a file server did not answer."""
+    path = save(tmp_path, photo(), "a.jpg")
+
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number), str(path))
+
+    for name, look in (
+        ("pathlib.Path.open", lambda: inspect(path, BOUND)),
+        ("os.lstat", lambda: inside(tmp_path, path.name)),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(name, refused)
+            with pytest.raises(InputError, match=f"from the system: {os.strerror(number)}"):
+                look()
+    assert inspect(path, BOUND).width == 64

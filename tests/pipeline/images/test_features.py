@@ -382,6 +382,17 @@ def test_a_damaged_file_is_told_and_its_pictures_are_encoded_again(
     assert bytes_in(tmp_path / "again") == whole
 
 
+def test_however_many_files_are_damaged_they_are_encoded_again(drawn, run_all, tmp_path):
+    pictures = drawn(5 * BATCH)
+    run_all(pictures)
+    whole = bytes_in(tmp_path / "out")
+    for damaged in sorted((tmp_path / "cache").rglob("encoded-*"))[:4]:
+        cut(damaged)
+    _, work = run_all(pictures, out="again")
+    assert work.encoded == 4 * BATCH
+    assert bytes_in(tmp_path / "again") == whole
+
+
 def test_a_disk_that_damages_everything_ends_the_run(drawn, run_all, tmp_path, monkeypatch):
     def compute_then_cut(*arguments):
         work = compute(*arguments)
@@ -393,7 +404,7 @@ def test_a_disk_that_damages_everything_ends_the_run(drawn, run_all, tmp_path, m
     class Forgetful(Encode):
         contents = property(lambda self: set(), lambda self, _: None)
 
-    with pytest.raises(InputError, match="damaged files were found 3 times"):
+    with pytest.raises(InputError, match="3 times some that were damaged, or gone"):
         run_all(drawn(5), Forgetful())
     assert not (tmp_path / "out").exists()
 

@@ -121,3 +121,11 @@ def test_without_a_network_one_line_says_what_to_fetch_and_where_to_put_it(monke
 def test_the_side_is_as_set_or_the_network_s_own():
     assert side_of(settings(side=64)) == 64
     assert side_of(settings(side=None, network="InceptionV3", weights="imagenet")) == 299
+
+
+@pytest.mark.parametrize(("network", "least"), [("InceptionV3", 75), ("Xception", 71)])
+def test_a_side_that_a_network_cannot_be_built_for_is_refused(network, least):
+    given = {"network": network, "weights": "imagenet"}
+    assert side_of(settings(side=least, **given)) == least
+    with pytest.raises(ValidationError, match=f"at least {least} pixels for {network}, not 64"):
+        settings(side=64, **given)
