@@ -186,7 +186,7 @@ def caption(
     drawn = given(seed=seed, top_p=top_p, temperature=temperature)
     _check_search(method, drawn, beam_width, best)
     options = given(
-        beam_width=beam_width or max(usual.beam_width, best),
+        beam_width=beam_width or _wide_enough(usual, method, best),
         length_penalty=length_penalty,
         max_words=max_words,
         min_words=min_words,
@@ -218,6 +218,12 @@ def caption(
     keeper.tell()
     if broken or keeper.failed:
         raise typer.Exit(EXIT_BAD_INPUT)
+
+
+def _wide_enough(usual: SearchSettings, method: str, best: int) -> int:
+    """Tell how wide a beam has to be for so many captions: of several groups, a multiple."""
+    groups = usual.diverse.groups if method == "diverse" else 1
+    return -(-max(usual.beam_width, best) // groups) * groups
 
 
 def _check_search(

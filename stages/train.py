@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-import shutil
 import statistics
 import sys
 from collections import defaultdict
@@ -52,14 +51,16 @@ DECIDING = (
 )
 # In these folders, what training does not import.
 BESIDE = tuple(f"pipeline/captioner/{name}.py" for name in ("bundle_zip", "output", "pictures"))
-KEPT = 3  # finished trainings whose checkpoints stay, for self-critical training to begin from
+KEPT = 3  # finished trainings whose checkpoints stay, for another seed, or what goes on with them
 KEPT_KILLED = 10  # checkpoints that stay of trainings that did not come to a bundle
 
 
 class TrainStageSettings(FitSettings):
     """Section `train` of params.yaml."""
 
-    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1, max_length=bundle.MOST_MEMBERS)
+    seeds: list[Annotated[int, Field(ge=0, lt=2**32)]] = Field(
+        min_length=1, max_length=bundle.MOST_MEMBERS
+    )
     self_critical: SelfCriticalSettings
     consensus: ConsensusSettings
 
@@ -136,7 +137,7 @@ class Trained(NamedTuple):
     captioner: Captioner
     metrics: dict[str, Any]
     checkpoint: Path
-    left_over: Path  # checkpoint of self-critical training, of no use once there is a bundle
+    further: Path  # where the checkpoint of self-critical training is, if there was any
 
     @property
     def reached(self) -> tuple[float, float]:
@@ -183,24 +184,33 @@ def train(
     bundle.save(out / "bundle", decoders, *given, consensus)
     write_json(out / "metrics.json", _metrics({seed: one.metrics for seed, one in trained.items()}))
     # Only now: until the bundle is there, they are all there is.
-    for one in trained.values():
-        shutil.rmtree(one.left_over, ignore_errors=True)
-        kept.mark_used(one.checkpoint)
-    kept.keep_newest(cache, KEPT * len(settings.seeds), KEPT_KILLED)
+    used = [one.checkpoint for one in trained.values()]
+    used += [one.further for one in trained.values() if one.further.exists()]
+    for checkpoint in used:
+        kept.mark_used(checkpoint)
+    kept.keep_newest(cache, KEPT * len(used), KEPT_KILLED)
 
 
 def _check_pictures(inputs: Inputs, settings: TrainStageSettings) -> None:
-    """Tell where CIDEr-D is 0 whatever is captioned, as of a single picture it is.
+    """Tell before the hours of training where there are too few pictures for what comes after.
 
     Raises:
-        InputError: it would reward self-critical training, which could learn nothing then.
+        InputError: CIDEr-D of a single picture is 0 whatever is captioned; it would reward
+            self-critical training, and be expected by consensus.
     """
-    if settings.self_critical.epochs and len(inputs.train.references) == 1:
+    pictures = len(inputs.train.references)
+    if settings.self_critical.epochs and pictures == 1:
         raise InputError(
             "train.self_critical: expected two training pictures at least. Received: 1, of which "
             "CIDEr-D, that rewards captions, is always 0. Add pictures, or set "
             "train.self_critical.epochs to 0"
         )
+    if settings.consensus.pictures and pictures == 1:
+        raise InputError(
+            "train.consensus: expected two training pictures at least. Received: 1. Add pictures, "
+            "or set train.consensus.pictures to 0"
+        )
+    settings.self_critical.warn_of_average(pictures)
     if len(inputs.val.references) == 1:
         log.warning(
             "train: split val has 1 picture, of which CIDEr-D is always 0: the epoch with the"
@@ -220,7 +230,7 @@ def _train(
     captioner = Captioner(decoder, inputs.vocabulary)
     checkpoint = cache / _key(inputs.files, settings.model_dump_json())
     asked = settings.model_dump_json() + stage.self_critical.model_dump_json()
-    again = cache / f"{_key(inputs.files, asked)}{kept.GOES_ON}"
+    further = cache / f"{_key(inputs.files, asked)}{kept.GOES_ON}"
 
     with Live(str(curves), save_dvc_exp=False, dvcyaml=None, report=None) as live:
 
@@ -231,11 +241,11 @@ def _train(
         history = training.fit(captioner, *data, settings, checkpoint, on_epoch)
         metrics: dict[str, Any] = _best(history, first=1)
         if stage.self_critical.epochs:
-            further = fit_self_critical(
-                captioner, *data, stage.self_critical, seed, again, on_epoch
+            refined = fit_self_critical(
+                captioner, *data, stage.self_critical, seed, further, on_epoch
             )
-            metrics["self_critical"] = _best(further, first=0)
-    return Trained(captioner, metrics, checkpoint, again)
+            metrics["self_critical"] = _best(refined, first=0)
+    return Trained(captioner, metrics, checkpoint, further)
 
 
 def _consensus(train: Split, settings: ConsensusSettings) -> Consensus | None:

@@ -1,8 +1,9 @@
 """Checkpoints of trainings, of which a bounded number is kept.
 
-A training's checkpoint holds its weights two times and what Adam knows of them another two. What is
-done after it (self-critical training) can begin from it with other settings, without paying for it
-again; but every change of a setting leaves another one behind.
+A training's checkpoint holds its weights two times and what Adam knows of them another two, or
+three with an average. What is done after it (self-critical training) can begin from it with other
+settings, and another seed be added, without paying for it again; but every change of a setting
+leaves another one behind.
 
 A checkpoint of which a bundle came is marked so. The others are of trainings that were killed: one
 in the middle, seeds that were done before it, and what self-critical training had begun from. They

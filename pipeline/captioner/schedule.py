@@ -34,13 +34,15 @@ class Rate:
 
     Args:
         settings: how.
-        updates: of the whole training, were it to take all its epochs.
+        updates: of an epoch.
+        epochs: of the whole training, were it to take them all.
     """
 
-    def __init__(self, settings: ScheduleSettings, updates: int) -> None:
+    def __init__(self, settings: ScheduleSettings, updates: int, epochs: int) -> None:
         self.settings = settings
-        self.warmup = int(updates * settings.warmup)
-        self.updates = updates
+        self.updates = updates * epochs
+        self.warmup = int(self.updates * settings.warmup)
+        self.warm = -(-self.warmup // updates)  # the first epoch that begins at the highest rate
 
     def at_first(self) -> float | keras.optimizers.schedules.LearningRateSchedule:
         """Give what an optimizer is made with: all of it, or a number that `at` replaces."""
@@ -68,15 +70,21 @@ class Rate:
         if update < self.warmup:
             return rate * (FIRST + (1 - FIRST) * update / self.warmup)
         if self.settings.schedule == "plateau":
-            rate *= FACTOR ** standstills(scores, self.settings.plateau)
+            rate *= FACTOR ** standstills(scores, self.settings.plateau, self.warm)
         return rate
 
 
-def standstills(scores: Sequence[tuple[float, float]], epochs: int) -> int:
-    """Count how often so many epochs in a row brought no better score; each counts once."""
+def standstills(scores: Sequence[tuple[float, float]], epochs: int, first: int = 0) -> int:
+    """Count how often so many epochs in a row brought no better score; each counts once.
+
+    Args:
+        scores: of all epochs so far.
+        epochs: how many in a row.
+        first: epoch that counts; those before it only have to be beaten.
+    """
     best, still, count = (-math.inf, -math.inf), 0, 0
-    for score in scores:
-        still = 0 if score > best else still + 1
+    for epoch, score in enumerate(scores):
+        still = 0 if score > best or epoch < first else still + 1
         best = max(best, score)
         if still == epochs:
             still, count = 0, count + 1

@@ -174,7 +174,7 @@ class Trainer:
     def __init__(self, decoder: Decoder, batches: Batches, settings: TrainSettings) -> None:
         self.decoder, self.batches, self.settings = decoder, batches, settings
         self.updates = -(-len(batches) // settings.accumulate)  # an epoch
-        self.rate = Rate(settings, self.updates * settings.epochs)
+        self.rate = Rate(settings, self.updates, settings.epochs)
         self.optimizer = adam(self.rate.at_first(), settings)
         self.accumulating = Accumulating(self.optimizer) if settings.accumulate > 1 else None
         self.objective = compiled(decoder, settings, self.accumulating or self.optimizer)

@@ -253,7 +253,9 @@ def test_it_searches_as_evaluate_does_but_for_what_is_given(command, fake, tmp_p
     assert "--beam-width: expected a search with a beam" in asked({}, "--beam-width", 3)
     assert "evaluate.beam_width" in asked({"beam_width": "wide"})
     uneven = {"method": "diverse", "beam_width": 3, "forbidden_words": []}
-    assert "evaluate.diverse (--params): beam_width, 7, must" in asked(uneven, "--best", 7)
+    assert asked(uneven, "--best", 7).beam_width == 9, "as many as three groups hold"
+    wide = "--beam-width", 7
+    assert "evaluate.diverse (--params): beam_width, 7, must" in asked(uneven, *wide)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from pipeline.captioner import bundle, training
+from pipeline.captioner import bundle, self_critical, training
 from pipeline.captioner.captioner import SearchSettings
 from pipeline.captioner.checkpoint import History
 from pipeline.errors import InputError
@@ -100,8 +100,28 @@ def test_self_critical_training_begins_from_what_was_trained(trained, train_inpu
     assert after["self_critical"]["epochs"] == 1
     rewards = tmp_path / "after" / "curves" / "plots" / "metrics" / "reward.tsv"
     assert len(rewards.read_text().splitlines()) == 2
-    left = [path.name for path in (trained.data / "cache" / "train").iterdir()]
-    assert not [name for name in left if "self-critical" in name]
+
+
+@pytest.mark.slow
+def test_another_seed_is_trained_alone(trained, train_inputs, tmp_path, monkeypatch):
+    """And nothing of the first one is paid again, its self-critical training neither."""
+    made = []
+    for module in (training, self_critical):
+
+        class Noted(module.Trainer):
+            def __init__(self, *given, seen=module.__name__):
+                made.append(seen)
+                super().__init__(*given)
+
+        monkeypatch.setattr(module, "Trainer", Noted)
+    further = {**SETTINGS["train"]["self_critical"], "epochs": 1}
+    for seeds in ([31], [31, 32]):
+        result = trained.run(
+            "train", *train_inputs, tmp_path, self_critical=further, epochs=1, seeds=seeds
+        )
+        assert result.code == 0, result.err
+        assert made == [training.__name__, self_critical.__name__]
+        made.clear()
 
 
 def test_every_seed_is_trained_and_the_best_comes_first(trained, train_inputs, content, tmp_path):
@@ -334,6 +354,10 @@ def test_one_training_picture_is_none_to_reward_captions_by(
     result = featured.run("train", *inputs, out, self_critical=further)
     assert "train.self_critical: expected two training pictures" in one_line(result)
     assert not folders, "told before anything is trained"
+    consensus = {**SETTINGS["train"]["consensus"], "pictures": 10}
+    result = featured.run("train", *inputs, out, consensus=consensus)
+    assert "train.consensus: expected two training pictures" in one_line(result)
+    assert not folders
     featured.run("train", *inputs, out)
     assert folders, "cross-entropy can learn of one"
 

@@ -75,9 +75,13 @@ class TiedScores(keras.layers.Layer):
         super().__init__(dtype="float32", name="scores")
         self.bias = self.add_weight(shape=(vocabulary_size,), initializer="zeros", name="bias")
 
-    def call(self, outputs: Tensor, vectors: Tensor) -> Tensor:
-        """(..., e) and all word vectors, (v, e) -> logits, float32 (..., v)."""
-        return ops.matmul(outputs, ops.transpose(vectors)) + self.bias
+    def call(self, outputs: Tensor, words: keras.layers.Embedding) -> Tensor:
+        """(..., e) and the layer of word vectors, (v, e) -> logits, float32 (..., v).
+
+        The vectors are taken here, where nothing rounds them to the 16 bits in which the rest of a
+        decoder may compute: `step`, which captions are searched with, takes them as they are.
+        """
+        return ops.matmul(outputs, ops.transpose(words.embeddings)) + self.bias
 
 
 class Decoder(keras.Model):
@@ -237,8 +241,7 @@ class Decoder(keras.Model):
             return self.to_vocabulary(outputs) + self.never
         if self.settings.units != self.settings.embedding:
             outputs = self.to_word_vector(outputs)  # (..., d) -> (..., e)
-        vectors = ops.convert_to_tensor(self.embed.embeddings)
-        return self.to_vocabulary(outputs, vectors) + self.never
+        return self.to_vocabulary(outputs, words=self.embed) + self.never
 
     def log_probabilities(self, outputs: Tensor) -> Tensor:
         """Log-probabilities of the next word: (b, d) -> float32 (b, v)."""

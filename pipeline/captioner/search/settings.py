@@ -105,6 +105,28 @@ class SearchSettings(Settings):
             raise ValueError("need method: beam; leave them out, or change the method")
         return value
 
+    @field_validator("consensus")
+    @classmethod
+    def _chooses(cls, value: float, info: ValidationInfo) -> float:
+        is_drawn = info.data.get("method") == "sample"
+        if value > 0 and not is_drawn and info.data.get("beam_width", 2) == 1:
+            raise ValueError(
+                "chooses among captions, of which a beam_width of 1 finds one: set it to 0, or "
+                "raise beam_width"
+            )
+        return value
+
+    @field_validator("sampling")
+    @classmethod
+    def _draws_some(cls, value: SamplingSettings, info: ValidationInfo) -> SamplingSettings:
+        is_drawn = info.data.get("method") == "sample"
+        if is_drawn and info.data.get("consensus", 0) > 0 and value.samples == 1:
+            raise ValueError(
+                "consensus chooses among captions, of which one is drawn: raise samples, or set "
+                "consensus to 0"
+            )
+        return value
+
     @field_validator("diverse")
     @classmethod
     def _even(cls, value: DiverseSettings, info: ValidationInfo) -> DiverseSettings:

@@ -8,7 +8,7 @@ from keras import ops
 from pipeline import backend
 from pipeline.backend import has_gpu
 from pipeline.captioner.decoders import base
-from pipeline.captioner.decoders.base import Decoder, DecoderSettings
+from pipeline.captioner.decoders.base import Decoder, DecoderSettings, TiedScores
 from pipeline.captioner.decoders.find import DECODERS, build
 from pipeline.captioner.decoders.grid import GridDecoder, lstm
 from pipeline.errors import InputError
@@ -494,6 +494,26 @@ def test_in_half_precision_weights_and_scores_are_float32(name, shape, precision
     assert keras.backend.standardize_dtype(log_probs.dtype) == "float32"
     for one, other in zip(state, after, strict=True):
         assert one.dtype == other.dtype, "a state that changes its type stops the search"
+
+
+def test_tied_words_are_said_by_the_same_numbers_in_training_and_in_search(monkeypatch):
+    """In 16 bits too, where all that is read within a call is rounded."""
+    said, call = [], TiedScores.call
+
+    def recorded(layer, outputs, words):
+        said.append((numbers(outputs), numbers(call(layer, outputs, words))))
+        return call(layer, outputs, words)
+
+    decoder = made("inject", POOLED, precision="mixed_bfloat16", tie_weights=True)
+    monkeypatch.setattr(TiedScores, "call", recorded)
+    features, tokens = inputs(POOLED)
+    decoder((features, tokens))
+    decoder.step(tokens[:, 0], decoder.start(features), decoder.memory(features))
+    vectors, bias = numbers(decoder.embed.embeddings), numbers(decoder.to_vocabulary.bias)
+    assert len(said) == 2
+    for outputs, scores in said:
+        expected = outputs.astype("float32") @ vectors.T + bias
+        np.testing.assert_allclose(scores, expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", sorted(name for name in DECODERS if not DECODERS[name].needs_grid))

@@ -12,7 +12,7 @@ from pipeline.captioner.schedule import Rate, ScheduleSettings, standstills
 
 def rate(schedule: str, updates: int = 100, **changes: float) -> Rate:
     settings = {"learning_rate": 0.2, "schedule": schedule, "warmup": 0.1, "plateau": 1, **changes}
-    return Rate(ScheduleSettings(**settings), updates)
+    return Rate(ScheduleSettings(**settings), updates // 10, 10)
 
 
 def epochs_of(*cider_d: float) -> list[tuple[float, float]]:
@@ -51,6 +51,13 @@ def test_a_plateau_halves_it_when_no_epoch_is_better():
     told = [made.at(50, scores[:epochs]) for epochs in range(7)]
     assert told == pytest.approx([0.2, 0.2, 0.2, 0.1, 0.05, 0.05, 0.025])
     assert rate("constant").at(50, scores) == 0.2
+
+
+def test_what_stands_still_while_the_rate_grows_is_no_standstill():
+    made = rate("plateau", warmup=0.35)  # four of ten epochs begin before it is at its highest
+    scores = epochs_of(0.3, 0.2, 0.2, 0.2)
+    assert made.at(50, scores) == 0.2
+    assert made.at(50, [*scores, (0.25, -1.0)]) == 0.1, "but what came then is to be beaten"
 
 
 def test_a_standstill_of_several_epochs_counts_once():

@@ -565,6 +565,24 @@ def test_a_step_is_compiled_beforehand_for_captions_of_any_length(
     for rows in (np.arange(8), np.arange(4), np.arange(12)):
         trainer.step(rows, np.random.default_rng(len(rows)))
     assert len(calls) == compiled > 0
+    few = Trainer(captioner, split_of(9, 1), self_critical(samples=2), 1)
+    compiled = len(calls)
+    for rows in (np.arange(1), np.arange(8)):  # two captions are fewer groups
+        few.step(rows, np.random.default_rng(len(rows)))
+    assert len(calls) == compiled
+
+
+@pytest.mark.parametrize(
+    ("pictures", "ema", "warns"),
+    [(5000, 0.998, False), (500, 0.998, True), (500, 0.98, False), (60, 0.0, False)],
+)
+def test_an_average_that_would_hardly_move_is_told(pictures, ema, warns, caplog):
+    settings = self_critical(ema=ema, epochs=5, patience=5, pictures=64)
+    settings.warn_of_average(pictures)
+    assert ("Lower ema: 0.979 reaches back 6 epochs" in caplog.text) == warns
+    caplog.clear()
+    self_critical(ema=ema, epochs=0).warn_of_average(pictures)
+    assert not caplog.text
 
 
 def test_order_and_samples_depend_on_seed_and_epoch_and_every_picture_comes_once(

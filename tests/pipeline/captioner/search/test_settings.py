@@ -47,6 +47,8 @@ def test_alternatives_of_a_required_word_are_one_set():
             "diverse",
             "beam_width, 4, must be a multiple of groups, 3: change either",
         ),
+        ({"beam_width": 1, "consensus": 2.0}, "consensus", "a beam_width of 1 finds one"),
+        ({"method": "sample", "consensus": 2.0}, "sampling", "of which one is drawn"),
         ({"sampling": {"top_p": 0.0}}, "sampling.top_p", "greater than 0"),
         ({"diverse": {"group": 2}}, "diverse.group", "is not a setting"),
     ],
@@ -59,6 +61,13 @@ def test_what_cannot_be_is_one_line(changes, place, told, tmp_path):
     assert f"evaluate.{place}" in str(caught.value)
     assert told in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_consensus_needs_some_to_choose_from():
+    drawn = {**PLAIN.sampling.model_dump(), "samples": 2}
+    assert changed(consensus=2.0).consensus == 2
+    assert changed(consensus=2.0, beam_width=1, method="sample", sampling=drawn).consensus == 2
+    assert changed(consensus=0.0, beam_width=1).beam_width == 1
 
 
 def test_groups_count_for_diverse_search_alone():
