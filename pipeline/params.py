@@ -48,6 +48,21 @@ class _Loader(yaml.SafeLoader):
     """
 
 
+def _each_once(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+    """Read a mapping whose keys come once each: PyYAML would take the last of two, DVC neither."""
+    lines: dict[str, int] = {}
+    for key, _ in node.value:
+        line = key.start_mark.line + 1
+        first = lines.setdefault(key.value, line) if isinstance(key, yaml.ScalarNode) else line
+        if first != line:
+            raise ValueError(
+                f"{key.value!r} twice, in lines {first} and {line}. Change the settings where they"
+                " stand, and leave the second one out"
+            )
+    return loader.construct_mapping(node, deep=True)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:map", _each_once)
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
     re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)[eE][-+]?\d+$"),
@@ -112,21 +127,41 @@ def _read_yaml(path: Path) -> Any:
 def _one_line(error: ValidationError, section: str, cls: type[Settings]) -> str:
     """Tell all that is wrong with a section in one line."""
     problems = error.errors()
-    told = [_tell(problem, section, cls) for problem in problems[:MOST_PROBLEMS]]
+    told = [_tell(problem, section) for problem in problems[:MOST_PROBLEMS]]
     more = len(problems) - len(told)
-    return "; ".join(told) + (f"; and {more} more" if more else "")
+    told += [f"and {more} more"] if more else []
+    strangers = [problem["loc"] for problem in problems if problem["type"] == "extra_forbidden"]
+    groups = dict.fromkeys(tuple(map(str, place[:-1])) for place in strangers)
+    return ". ".join(["; ".join(told), *(_settings_of(section, group, cls) for group in groups)])
 
 
-def _tell(problem: Any, section: str, cls: type[Settings]) -> str:
-    name = ".".join([section, *(str(part) for part in problem["loc"])])
-    if problem["type"] == "missing":
-        return f"{name} is missing"
-    if problem["type"] == "extra_forbidden":
-        *groups, _ = problem["loc"]
-        for group in groups:
-            cls = cls.model_fields[group].annotation  # type: ignore[assignment]
-        known = ", ".join(sorted(cls.model_fields))
-        place = ".".join([section, *groups])
-        return f"{name} is not a setting. The settings of {place!r} are: {known}"
+def _settings_of(section: str, groups: tuple[str, ...], cls: type[Settings]) -> str:
+    """Tell which settings there are, where one is named that is none."""
+    for group in groups:
+        cls = cls.model_fields[group].annotation  # type: ignore[assignment]
+    known = ", ".join(sorted(cls.model_fields))
+    return f"The settings of {'.'.join([section, *groups])!r} are: {known}"
+
+
+def _tell(problem: Any, section: str) -> str:
+    name, given = ".".join([section, *map(str, problem["loc"])]), problem["input"]
+    received = f"Received: {_REPR.repr(given)}"
+    match problem["type"]:
+        case "missing":
+            return f"{name} is missing"
+        case "extra_forbidden" if isinstance(given, dict):
+            return f"{name} is not a setting: if it is a section, it is indented too far"
+        case "extra_forbidden":
+            return f"{name} is not a setting"
+        case "value_error":  # ours, which say what they received where it is of use
+            told = str(problem["ctx"]["error"])
+            enough = isinstance(given, dict) or "Received:" in told
+            return f"{name}: {told}" if enough else f"{name}: {told}. {received}"
+        case "model_type" | "dict_type":
+            return f"{name}: expected settings of its own, on lines below it. {received}"
+        case "list_type":
+            return f"{name}: expected a list, such as [{_REPR.repr(given)}]. {received}"
+        case "string_pattern_mismatch":
+            return f"{name}: expected one word, without blanks. {received}"
     message = problem["msg"][0].lower() + problem["msg"][1:]
-    return f"{name}: {message}. Received: {_REPR.repr(problem['input'])}"
+    return f"{name}: {message}. {received}"

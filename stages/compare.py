@@ -25,9 +25,7 @@ def compare(
     rev_b: Annotated[
         str, typer.Argument(help="The later run; `workspace` is the files as they are.")
     ] = WORK_TREE,
-    out: Annotated[
-        Path | None, typer.Option(help="The page to write.  [default: compare.html]")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The page to write; compare.html.")] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON, and write no page unless --out is given.")
     ] = False,
@@ -39,7 +37,7 @@ def compare(
         "data/ingest/images.parquet"
     ),
     raw: Annotated[
-        Path | None, typer.Option(help="The data set's folder.  [default: ingest.folder]")
+        Path | None, typer.Option(help="The data set's folder; ingest.folder of --params.")
     ] = None,
     side: Annotated[int, typer.Option(min=16, help="Pixels of a picture's longer side.")] = 320,
     params: Annotated[Path, typer.Option(help="Settings.")] = Path("params.yaml"),

@@ -10,7 +10,7 @@ OUT/
 import logging
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,7 +21,9 @@ from pipeline.errors import InputError
 from pipeline.exporting import litert, model_card, saved_model
 from pipeline.files import folder_written_whole
 from stages.command import run
-from stages.trained import last_trained
+from stages.trained import evaluated_search, given, last_trained
+
+log = logging.getLogger(__name__)
 
 CARD = "README.md"
 USUAL = SearchSettings.usual()
@@ -59,14 +61,23 @@ def export(
     ] = None,
     form: Annotated[Format, typer.Option("--format", help="What to write.")] = Format.all,
     beam_width: Annotated[
-        int, typer.Option(min=1, max=100, help="Captions kept while searching, and given.")
-    ] = USUAL.beam_width,
+        int | None,
+        typer.Option(
+            min=1,
+            max=100,
+            help=f"Captions kept while searching, and given; {USUAL.beam_width}.",
+        ),
+    ] = None,
     length_penalty: Annotated[
-        float, typer.Option(min=0, max=5, help="Above 0: favours longer captions.")
-    ] = USUAL.length_penalty,
+        float | None,
+        typer.Option(
+            min=0, max=5, help=f"Above 0: favours longer captions; {USUAL.length_penalty:g}."
+        ),
+    ] = None,
     max_words: Annotated[
-        int, typer.Option(min=1, max=200, help="Bound on a caption's words.")
-    ] = USUAL.max_words,
+        int | None,
+        typer.Option(min=1, max=200, help=f"Bound on a caption's words; {USUAL.max_words}."),
+    ] = None,
     max_pixels: Annotated[
         int, typer.Option(min=1, help="The SavedModel refuses larger pictures.")
     ] = 100_000_000,
@@ -74,7 +85,8 @@ def export(
         Path | None, typer.Option(help="metrics.json of `evaluate`, for the model card.")
     ] = None,
     params: Annotated[
-        Path | None, typer.Option(help="params.yaml of the model, for the model card.")
+        Path | None,
+        typer.Option(help="params.yaml of the model, for its card and the search as evaluated."),
     ] = None,
 ) -> None:
     """Write the captioner to OUT as models that run without this library, with a model card."""
@@ -82,8 +94,10 @@ def export(
         logging.getLogger(name).setLevel(logging.ERROR)
     if out.exists():
         raise InputError(f"{out}: expected a folder that does not exist yet. Name another one")
-    search = SearchSettings.plain(
-        beam_width=beam_width, length_penalty=length_penalty, max_words=max_words
+    usual = evaluated_search(params) if params else USUAL
+    search = _plain(
+        usual,
+        **given(beam_width=beam_width, length_penalty=length_penalty, max_words=max_words),
     )
     forms = list(PATHS) if form is Format.all else [form]
     with bundle_zip.opened(model or last_trained()) as folder, folder_written_whole(out) as new:
@@ -101,6 +115,20 @@ def export(
             )
     for name in (CARD, *contents):
         typer.echo(out / name)
+
+
+def _plain(usual: SearchSettings, **options: Any) -> SearchSettings:
+    """Search by a beam as `usual` says, but for the options; tell what a model has none of."""
+    chosen = [name for name in ("consensus", "guide") if getattr(usual, name)]
+    left = [*usual.beyond_a_beam, *chosen]
+    if left:
+        log.warning(
+            "export: the models search by a beam alone, without %s of section evaluate: their"
+            " captions are others than those that `evaluate` scored. (bundle.zip keeps all)",
+            " and ".join(left),
+        )
+    beam = usual.model_dump(include={"beam_width", "length_penalty", "max_words"})
+    return SearchSettings.plain(**{**beam, **options})
 
 
 if __name__ == "__main__":

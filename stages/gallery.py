@@ -22,7 +22,7 @@ FORMATS = (".png", ".jpg", ".jpeg")
 def gallery(
     out: Annotated[Path, typer.Argument(help="The sheet to write, .png or .jpg.")],
     raw: Annotated[
-        Path | None, typer.Option(help="The data set's folder.  [default: ingest.folder]")
+        Path | None, typer.Option(help="The data set's folder; ingest.folder of --params.")
     ] = None,
     images: Annotated[Path, typer.Option(help="What `ingest` wrote.")] = Path(
         "data/ingest/images.parquet"

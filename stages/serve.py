@@ -11,7 +11,6 @@ import typer
 
 from pipeline.captioner.bundle_zip import opened
 from pipeline.captioner.search.settings import SearchSettings
-from pipeline.reporting.better import beyond_a_beam
 from pipeline.serving.bounds import BEAM_WIDTHS, MIB, BeamWidth, Bounds
 from pipeline.serving.gradio_ready import make_ready
 from pipeline.text.marks import MARKS
@@ -126,7 +125,7 @@ def _usual(params: Path) -> SearchSettings:
             "serve: evaluate.beam_width: %d is none that the page offers; it begins with %d",
             *(search.beam_width, width),
         )
-    if passed_over := beyond_a_beam(search):
+    if passed_over := search.beyond_a_beam:
         told = ", ".join(f"evaluate.{name}" for name in passed_over)
         log.warning("serve: the page searches without %s, which %s sets", told, params)
     return search.model_copy(update={"beam_width": width})

@@ -27,6 +27,7 @@ from stages.train import TrainStageSettings
 
 log = logging.getLogger(__name__)
 
+SCENES = "data/raw/scenes"  # which is drawn by the first stage
 SECTIONS: Mapping[str, type[Settings]] = {
     "sample": SampleSettings,
     "ingest": IngestSettings,
@@ -57,10 +58,22 @@ def settings(
         except InputError as error:
             wrong.append(str(error))
     if not wrong:
-        wrong += [f"{params}: {told}" for told in _at_odds(read)]
+        wrong += [f"{params}: {told}" for told in [*_absent(read), *_at_odds(read)]]
     if wrong:
         raise InputError("; ".join(dict.fromkeys(wrong)))  # a broken file is wrong for them all
     log.info("settings: every section of %s can be run", params)
+
+
+def _absent(read: Mapping[str, Any]) -> list[str]:
+    """Tell of a data set that is not there, of which DVC would say that a dependency is missing."""
+    folder = read["ingest"].folder
+    if folder == SCENES or Path(folder).is_dir():
+        return []
+    home = ", as ~ stands for no home here" if folder.startswith("~") else ""
+    return [
+        f"ingest.folder: expected the data set's folder. Received: {folder!r}, where there is none"
+        f"{home}. Put the data set there, or write its whole path"
+    ]
 
 
 def _at_odds(read: Mapping[str, Any]) -> list[str]:

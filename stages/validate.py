@@ -39,9 +39,11 @@ def validate(
     for warning in warnings:
         log.warning("warning: %s", warning.tell())
     if errors := checking.broken(done, "error"):
+        bounds = [f"validate.{error.rule.setting}" for error in errors if error.rule.setting]
+        move = f", or move {' and '.join(dict.fromkeys(bounds))} in {params}" if bounds else ""
         raise InputError(
-            f"{ingested}: {'. '.join(error.tell() for error in errors)}. Mend the data, or move"
-            f" the bounds in section 'validate' of {params}. All rules: {index}"
+            f"{ingested}: {'. '.join(error.tell() for error in errors)}. Mend the data{move}."
+            f" All rules: {index}"
         )
     write_json(out / "summary.json", checking.summary(done))
     rules = sum(len(suite.outcomes) for suite in done)

@@ -16,6 +16,7 @@ from pipeline.tables import CLEAN_CAPTIONS, IMAGES, read_table
 from pipeline.text import embedding_match
 from pipeline.text.embedding_match import Matched
 from pipeline.text.embeddings import write_embeddings
+from pipeline.text.marks import MARKS
 from pipeline.text.tokens import tokens_by_split
 from pipeline.text.vocabulary import Vocabulary, coverage, unknown_rate
 from pipeline.text.vocabulary_settings import EmbeddingSettings, VocabularySettings
@@ -52,8 +53,8 @@ def vocabulary(
     _write_curve(out / "coverage.csv", coverage(tokens, THRESHOLDS))
     write_json(out / "metrics.json", metrics)
     log.info(
-        "vocabulary: %d words; unknown: %s",
-        len(words),
+        "vocabulary: %d words and %d marks; unknown: %s",
+        *(len(words) - len(MARKS), len(MARKS)),
         ", ".join(f"{rate:.2%} in {split}" for split, rate in unknown.items()),
     )
 

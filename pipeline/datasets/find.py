@@ -1,5 +1,6 @@
 """Find out in which layout a data set lies, by looking at the names in its folder."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.datasets.coco import COCO
@@ -28,6 +29,7 @@ LAYOUTS: tuple[Layout, ...] = (
     TABLE,
 )
 NAMES_TOLD = 10
+PACKED = (".zip", ".tar.gz", ".tgz", ".7z", ".rar")
 
 
 def find_layout(raw: Path, wanted: str) -> Layout:
@@ -46,8 +48,25 @@ def find_layout(raw: Path, wanted: str) -> Layout:
     more = f" and {len(names) - NAMES_TOLD:,} more" if len(names) > NAMES_TOLD else ""
     raise InputError(
         f"{raw}: the layout is not recognised (ingest.format: {wanted})."
-        f" Expected {looked_for}. Received: {found}{more}"
+        f" Expected {looked_for}. Received: {found}{more}{_hint(raw, names, layouts)}"
     )
+
+
+def _hint(raw: Path, names: Sequence[str], layouts: Sequence[Layout]) -> str:
+    """Say what a folder that is not recognised seems to lack."""
+    packed = [name for name in names if name.lower().endswith(PACKED)]
+    if packed:
+        return f". Unpack {packed[0]} first, so that what is in it lies in {raw}"
+    for name in names:
+        if name.endswith("/"):
+            below = raw / name
+            for layout in layouts:
+                if layout.recognises(below):
+                    return (
+                        f". {below} looks like {layout.name}: name that folder as ingest.folder,"
+                        " or move what is in it one folder up"
+                    )
+    return ""
 
 
 def _names(raw: Path) -> list[str]:

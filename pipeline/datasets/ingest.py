@@ -188,7 +188,8 @@ def problem(ingested: Ingested, settings: IngestSettings, told_in: Path) -> str 
             f"{len(lost):,} of {total:,} pictures and captions cannot be used"
             f" ({len(lost) / total:.1%}); ingest.max_dropped allows {settings.max_dropped:.1%}."
             f" Reasons: {_most_common(lost)}. For example {_examples(lost)}."
-            f" Mend the data, or raise ingest.max_dropped; all are in {told_in}"
+            f" Mend the data (docs/datasets.md has what each reason means), or raise"
+            f" ingest.max_dropped; all are in {told_in}"
         )
     sizes = Counter(row["split"] for row in ingested.images)
     missing = [split for split in SPLITS if not sizes[split]]

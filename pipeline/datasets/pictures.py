@@ -62,8 +62,17 @@ def find_folder(raw: Path, names: Collection[str], told_by: str) -> str:
     example = _shortened(repr(ordered[0]))
     raise InputError(
         f"{raw}: expected a folder with the pictures that {told_by} names, such as"
-        f" {example}. None of the {len(ordered):,} is in: {_shortened(looked_in)}"
+        f" {example}. None of the {len(ordered):,} is in: {_shortened(looked_in)}.{_there(raw)}"
+        " Names are written as the files are, with suffix, relative to one of these folders"
     )
+
+
+def _there(raw: Path) -> str:
+    """Show a picture file that is there."""
+    for folder in _folders(raw):
+        for name in names_in(raw / folder)[:1]:
+            return f" There is {posixpath.join(folder, name)!r}."
+    return ""
 
 
 def names_in(folder: Path) -> list[str]:

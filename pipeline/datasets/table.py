@@ -11,6 +11,7 @@ A row that puts a picture into another split than its first row did is dropped: 
 """
 
 import posixpath
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -47,6 +48,8 @@ def read(raw: Path) -> Listing:
     columns = _columns(path, table.header)
     listing = Listing()
     named = _read_rows(path.name, table, columns, listing)
+    if not named and listing.dropped:
+        raise InputError(_none_read(path, columns, listing))
     folder = find_folder(raw, named, str(path))
     listing.images = [_in_folder(folder, image) for image in listing.images]
     for beside in unlisted(raw, [posixpath.join(folder, name) for name in named]):
@@ -86,13 +89,34 @@ def _columns(path: Path, header: list[str]) -> list[str]:
             f" {', '.join(names)}. Received the columns: {received}"
         )
     split = _column(header, (SPLIT_COLUMN,))
-    return [picture, caption] if split is None else [picture, caption, split]
+    columns = [picture, caption] if split is None else [picture, caption, split]
+    twice = [name for name in columns if header.count(name) > 1]
+    if twice:
+        raise InputError(
+            f"{path}, header: expected each column once. Received: {twice[0]!r}"
+            f" {header.count(twice[0])} times. One caption a row: a picture with five captions has"
+            " five rows"
+        )
+    return columns
 
 
 def _column(header: Sequence[str], names: Sequence[str]) -> str | None:
     """Find the first of `names` among the columns, as the file writes it."""
     plain = [column.strip().lower() for column in header]
     return next((header[plain.index(name)] for name in names if name in plain), None)
+
+
+def _none_read(path: Path, columns: Sequence[str], listing: Listing) -> str:
+    """Tell why no row of a table could be read."""
+    reasons = Counter(row["reason"] for row in listing.dropped)
+    first = listing.dropped[0]
+    return (
+        f"{path}: expected rows with {', '.join(repr(name) for name in columns)}. Received:"
+        f" {len(listing.dropped):,}, none of which can be read"
+        f" ({', '.join(f'{reason} {count:,}' for reason, count in reasons.most_common())})."
+        f" For example {first['source']}: {first['raw'][:100]!r}. Each row needs as many values as"
+        " the header has names, all of them texts: a value with a comma in it stands in quotes"
+    )
 
 
 def _read_rows(

@@ -8,9 +8,6 @@ from pipeline.captioner.search.settings import SearchSettings
 from pipeline.errors import InputError
 from pipeline.reporting.report.inputs import CONSENSUS, SETTINGS, Trial, read_sweep
 
-USUAL = SearchSettings.usual()
-# Settings that a plain beam has not.
-BEYOND = ("method", "min_words", "block_ngrams", "forbidden_words", "required_words")
 WORTH = 0.01  # of the score: less than that is not worth a change
 
 
@@ -56,18 +53,13 @@ def better_search(folder: Path, search: SearchSettings) -> Better | None:
         raise InputError(f"{path}: expected what `sweep` writes. Received: {error}") from error
     present = _chosen(search)
     alike = [trial for trial in trials if _but_consensus(trial[0]) == _but_consensus(present)]
-    if not alike or settings == present or beyond_a_beam(search):
+    if not alike or settings == present or search.beyond_a_beam:
         return None
     known, reached = alike[0]
     if known != settings and score <= reached * (1 + WORTH):
         return None
     changed = {name: value for name, value in settings.items() if value != present[name]}
     return Better(changed, metric, score, reached if known == present else None)
-
-
-def beyond_a_beam(search: SearchSettings) -> list[str]:
-    """Name the settings by which a search is more than a beam, which is all that `sweep` tries."""
-    return [name for name in BEYOND if getattr(search, name) != getattr(USUAL, name)]
 
 
 def _chosen(one: Trial | SearchSettings) -> dict[str, float]:

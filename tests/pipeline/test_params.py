@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from pipeline.errors import InputError
 from pipeline.params import Settings, load, parse_yaml
@@ -73,6 +73,7 @@ def test_settings_do_not_change(tmp_path):
     ("old", "new", "expected"),
     [
         ("size:", "sise:", "some.sise is not a setting. The settings of 'some' are: inner, kind"),
+        ("size: 3", "sises: {a: 1}", "some.sises is not a setting: if it is a section, it is"),
         ("size: 3", "", "some.size is missing"),
         ("rate: 0.001", "", "some.inner"),
         ("size: 3", "size: three", "some.size: input should be a valid integer. Received: 'three'"),
@@ -98,6 +99,44 @@ def test_a_wrong_setting_is_named_with_what_was_expected(tmp_path, old, new, exp
 def test_a_misspelt_setting_of_a_group_is_told_with_the_group_s_settings(tmp_path):
     message = told(tmp_path, GOOD.replace("rate:", "rat:"))
     assert "some.inner.rat is not a setting. The settings of 'some.inner' are: rate" in message
+
+
+def test_settings_are_listed_once_however_many_are_misspelt(tmp_path):
+    message = told(tmp_path, GOOD.replace("size: 3", "sise: 3\n  more: 3").replace("rate:", "rat:"))
+    assert message.count("is not a setting") == 3
+    assert message.count("The settings of 'some' are: ") == 1
+    assert message.count("The settings of 'some.inner' are: ") == 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("inner:\n    rate: 0.001", "inner: 3", "inner: expected settings of its own, on lines"),
+        ("kind: a", "kind: a\n  share: 0.1", "'share' twice, in lines 3 and 5. Change the"),
+    ],
+)
+def test_a_form_that_is_not_that_of_the_file_is_told(tmp_path, old, new, expected):
+    assert expected in told(tmp_path, GOOD.replace(old, new))
+
+
+def test_a_section_that_was_added_at_the_end_is_told(tmp_path):
+    """YAML as Python reads it would take it for the whole section; DVC would refuse the file."""
+    assert "'some' twice, in lines 1 and 7" in told(tmp_path, GOOD + "some:\n  size: 4\n")
+
+
+def test_what_contradicts_itself_is_told_without_all_the_rest_of_the_section(tmp_path):
+    class Odd(Settings):
+        size: int
+
+        @model_validator(mode="after")
+        def _check(self) -> "Odd":
+            raise ValueError("expected a size that is even. Received: 3. Change it")
+
+    path = tmp_path / "params.yaml"
+    path.write_text("some:\n  size: 3\n")
+    with pytest.raises(InputError) as caught:
+        load(Odd, "some", path)
+    assert str(caught.value).endswith("some: expected a size that is even. Received: 3. Change it")
 
 
 def test_all_that_is_wrong_is_told_at_once(tmp_path):

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pipeline.captioner import bundle, bundle_zip
 
@@ -58,6 +59,39 @@ def test_files_are_given_to_the_card(command, tmp_path):
     given = ("--bundle", ZIP, "--format", "bundle-zip", "--metrics", tmp_path / "metrics.json")
     assert command("export", tmp_path / "out", *given).code == 0
     assert "| BLEU-4 | 0.250 | missing |" in (tmp_path / "out" / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("changes", "options", "expected", "told"),
+    [
+        (
+            {"beam_width": 5, "length_penalty": 0.9},
+            (),
+            {"beam_width": 5, "length_penalty": 0.9},
+            "",
+        ),
+        ({"beam_width": 5}, ("--beam-width", 2), {"beam_width": 2, "length_penalty": 0.5}, ""),
+        (
+            {"beam_width": 10, "guide": 4.0, "min_words": 3},
+            (),
+            {"beam_width": 10, "guide": 0.0, "min_words": 0},
+            "without min_words and guide of section evaluate",
+        ),
+    ],
+)
+def test_it_searches_as_evaluate_does_as_far_as_a_model_can(
+    command, tmp_path, monkeypatch, caplog, changes, options, expected, told
+):
+    asked = []
+    monkeypatch.setattr("stages.export.model_card.write", lambda *given: asked.append(given[3]))
+    params = tmp_path / "params.yaml"
+    known = yaml.safe_load((ROOT / "params.yaml").read_text())
+    known["evaluate"] |= changes
+    params.write_text(yaml.safe_dump(known))
+    given = ("--bundle", ZIP, "--format", "bundle-zip", "--params", params, *options)
+    assert command("export", tmp_path / "out", *given).code == 0
+    assert asked[0].model_dump(include=expected.keys()) == expected
+    assert (told in caplog.text) if told else not caplog.text
 
 
 def test_what_is_there_is_not_overwritten(command, one_line, tmp_path):

@@ -54,9 +54,20 @@ def test_those_of_the_repository_can_be_run(told):
     assert not told()
 
 
+@pytest.mark.parametrize("folder", ["data/raw/nowhere", "~/pictures"])
+def test_a_data_set_that_is_not_there_is_told_before_dvc_does(told, folder):
+    message = told(ingest__folder=folder)
+    assert f"ingest.folder: expected the data set's folder. Received: {folder!r}" in message
+    assert ("~ stands for no home here" in message) == folder.startswith("~")
+
+
+def test_a_data_set_that_is_there_is_taken(told, tmp_path):
+    assert not told(ingest__folder=str(tmp_path))
+
+
 def test_all_wrong_sections_are_told_at_once(told):
     message = told(sweep__beam_widths=3, evaluate__max_words="many")
-    assert "sweep.beam_widths: input should be a valid list" in message
+    assert "sweep.beam_widths: expected a list, such as [3]. Received: 3" in message
     assert "evaluate.max_words: input should be a valid integer" in message
 
 

@@ -91,6 +91,14 @@ def test_a_changed_caption_leaves_the_summary_as_it_was(validated, ingested, cha
     assert summary == content(validated[1])["summary.json"]
 
 
+def test_the_bound_that_can_be_moved_is_named(ingested, change, one_line):
+    folder, few = change(), {**SETTINGS["min_pictures"], "train": 1000}
+    line = one_line(
+        ingested.run("validate", folder, folder / "out", **{**SETTINGS, "min_pictures": few})
+    )
+    assert "Mend the data, or move validate.min_pictures in " in line
+
+
 def test_an_error_is_one_line_and_the_docs_are_there(ingested, change, one_line):
     folder = change(image_id="gone")
     out = folder / "out"

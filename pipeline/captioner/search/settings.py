@@ -7,6 +7,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from pipeline.params import Settings
 
 MOST_WORDS = 200  # of a caption that is searched
+BEYOND = ("method", "min_words", "block_ngrams", "forbidden_words", "required_words")
 ALTERNATIVE = "|"  # between words of which one is enough: dog|dogs
 Word = Annotated[str, Field(min_length=1, pattern=r"^\S+$")]
 
@@ -66,6 +67,12 @@ class SearchSettings(Settings):
     def usual(cls) -> "SearchSettings":
         """What captions are searched with where nobody says how: as section `evaluate` begins."""
         return SearchSettings.plain(beam_width=3, length_penalty=0.5, max_words=20)
+
+    @property
+    def beyond_a_beam(self) -> list[str]:
+        """The settings by which captions are neither found by a beam nor chosen among its own."""
+        usual = SearchSettings.usual()
+        return [name for name in BEYOND if getattr(self, name) != getattr(usual, name)]
 
     @property
     def captions_kept(self) -> int:

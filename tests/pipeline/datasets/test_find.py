@@ -75,3 +75,16 @@ def test_names_of_layouts_are_those_of_the_setting() -> None:
 def test_every_layout_can_be_named_in_the_settings() -> None:
     names = get_args(IngestSettings.model_fields["format"].annotation)
     assert names == ("auto", *(layout.name for layout in LAYOUTS))
+
+
+def test_what_is_still_packed_is_told(tmp_path: Path) -> None:
+    (tmp_path / "Flickr8k_text.ZIP").touch()
+    assert "Unpack Flickr8k_text.ZIP first" in message(tmp_path)
+
+
+def test_a_data_set_one_folder_down_is_told(tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "Flickr8k_text").mkdir()
+    (tmp_path / "Flickr8k_text" / "Flickr8k.token.txt").touch()
+    assert f"{tmp_path / 'Flickr8k_text'} looks like flickr8k: name that" in message(tmp_path)
+    assert "looks like" not in message(tmp_path, "coco")

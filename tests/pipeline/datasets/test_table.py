@@ -357,3 +357,34 @@ def check(listing: Listing) -> None:
     assert len(set(ids)) == len(ids)
     for row in listing.dropped:
         "".join(row.values()).encode("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reasons"),
+    [
+        (
+            "captions.csv",
+            "image,caption\na.jpg,A dog, it runs\nb.jpg,A cow, too\n",
+            "broken_line 2",
+        ),
+        (
+            "captions.jsonl",
+            '{"image": "a.jpg", "caption": ["A dog", "It runs"]}\n',
+            "broken_line 1",
+        ),
+        ("captions.csv", b"image,caption\na.jpg,A caf\xe9\n", "encoding 1"),
+    ],
+)
+def test_where_no_row_can_be_read_it_is_said_why(
+    tmp_path: Path, name: str, content: str | bytes, reasons: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        read(make(tmp_path, content, name))
+    assert f"none of which can be read ({reasons})" in str(caught.value)
+    assert f"For example {name}:" in str(caught.value)
+
+
+def test_a_second_column_of_captions_is_not_passed_over(tmp_path: Path) -> None:
+    content = "image,caption,caption,more,more\na.jpg,A dog,A cow,1,2\n"
+    with pytest.raises(InputError, match=r"Received: 'caption' 2 times\. One caption a row"):
+        read(make(tmp_path, content))
