@@ -21,7 +21,7 @@ import logging
 import math
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -43,7 +43,7 @@ GIB = 1 << 30
 OVERHEAD = 1.01  # of a file, over its features
 MERGED_ROWS = 256  # of which batches one file is made; of grids, as many as GROUP_BYTES hold
 MERGE_AT = 4096  # new keys, at least, that are held apart before they are sorted in among others
-MERGE_SHARE = 256  # ... and as many as one in so many: sorting costs what all keys together do
+MERGE_SHARE = 64  # ... and as many as one in so many: sorting costs what all keys together do
 
 
 class DamagedError(Exception):
@@ -148,7 +148,9 @@ class FeatureCache:
             self._write(keys, np.concatenate([batch.rows for batch in small]))
             for batch in small:
                 _removed(self._files[batch.number])
-            self._forget([batch.number for batch in small])
+            numbers = [batch.number for batch in small]
+            self._index.replaced(numbers)
+            self._close(numbers)
 
     def read(self, digests: np.ndarray) -> Iterator[np.ndarray]:
         """Read pictures' features, float32 `shape` each, in the order of digests (n,), bytes of 32.
@@ -315,8 +317,11 @@ class FeatureCache:
         _removed(path)
         self._forget([number])
 
-    def _forget(self, numbers: list[int]) -> None:
+    def _forget(self, numbers: Collection[int]) -> None:
         self._index.remove(numbers)
+        self._close(numbers)
+
+    def _close(self, numbers: Collection[int]) -> None:
         for key in [key for key in self._open if key[0] in numbers]:
             del self._open[key]
 
@@ -361,7 +366,12 @@ class _Index:
             at = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
             return np.where(self._keys[at] == keys, self._places[at], -1)
 
-    def remove(self, numbers: Sequence[int]) -> None:
+    def replaced(self, numbers: Iterable[int]) -> None:
+        """Forget files whose keys have all been added again, of another one."""
+        with self._lock:
+            self._gone.update(numbers)
+
+    def remove(self, numbers: Iterable[int]) -> None:
         """Forget the keys of files: those in the arrays with the next sorting, or question."""
         with self._lock:
             self._gone.update(numbers)

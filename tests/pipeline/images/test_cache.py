@@ -90,7 +90,7 @@ def test_keys_that_end_in_zero_bytes_are_found(cache, tmp_path):
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from(["add", "add_sorted", "remove", "ask"]),
+            st.sampled_from(["add", "add_sorted", "remove", "replace", "ask"]),
             st.integers(0, 3),
             st.lists(st.integers(0, 9), max_size=6, unique=True),
         ),
@@ -105,7 +105,7 @@ def test_the_index_is_as_a_dict(steps, merge_at):
     index, known = _Index(), {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "MERGE_AT", merge_at)
-        for how, number, batch in [*steps, ("ask", 0, [])]:
+        for step, (how, number, batch) in enumerate([*steps, ("ask", 0, [])]):
             fresh = [every[key] for key in batch if every[key] not in known]
             if how == "add":
                 index.add(fresh, number)
@@ -113,6 +113,11 @@ def test_the_index_is_as_a_dict(steps, merge_at):
                 index.add_sorted(np.array(fresh, DIGEST), number)
             if how.startswith("add"):
                 known.update({key: (number << 32) + row for row, key in enumerate(fresh)})
+            elif how == "replace":  # all keys of a file are added again, of one that is new
+                again = [key for key, place in known.items() if place >> 32 == number]
+                index.add(again, 9 + step)
+                index.replaced([number])
+                known.update({key: (9 + step << 32) + row for row, key in enumerate(again)})
             elif how == "remove":
                 index.remove([number])
                 known = {key: place for key, place in known.items() if place >> 32 != number}
