@@ -148,9 +148,7 @@ class FeatureCache:
             self._write(keys, np.concatenate([batch.rows for batch in small]))
             for batch in small:
                 _removed(self._files[batch.number])
-            numbers = [batch.number for batch in small]
-            self._index.replaced(numbers)
-            self._close(numbers)
+            self._forget([batch.number for batch in small])
 
     def read(self, digests: np.ndarray) -> Iterator[np.ndarray]:
         """Read pictures' features, float32 `shape` each, in the order of digests (n,), bytes of 32.
@@ -319,9 +317,6 @@ class FeatureCache:
 
     def _forget(self, numbers: Collection[int]) -> None:
         self._index.remove(numbers)
-        self._close(numbers)
-
-    def _close(self, numbers: Collection[int]) -> None:
         for key in [key for key in self._open if key[0] in numbers]:
             del self._open[key]
 
@@ -366,17 +361,10 @@ class _Index:
             at = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
             return np.where(self._keys[at] == keys, self._places[at], -1)
 
-    def replaced(self, numbers: Iterable[int]) -> None:
-        """Forget files whose keys have all been added again, of another one."""
-        with self._lock:
-            self._gone.update(numbers)
-
     def remove(self, numbers: Iterable[int]) -> None:
-        """Forget the keys of files: those in the arrays with the next sorting, or question."""
+        """Forget the keys of files, with the next sorting or question."""
         with self._lock:
             self._gone.update(numbers)
-            stay = {key: at for key, at in self._new.items() if at >> 32 not in self._gone}
-            self._new = stay
 
     def _merge(self) -> None:
         if not self._new and not self._parts and not self._gone:

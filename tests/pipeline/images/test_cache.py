@@ -116,7 +116,7 @@ def test_the_index_is_as_a_dict(steps, merge_at):
             elif how == "replace":  # all keys of a file are added again, of one that is new
                 again = [key for key, place in known.items() if place >> 32 == number]
                 index.add(again, 9 + step)
-                index.replaced([number])
+                index.remove([number])
                 known.update({key: (9 + step << 32) + row for row, key in enumerate(again)})
             elif how == "remove":
                 index.remove([number])
