@@ -44,25 +44,32 @@ class Settings(BaseModel):
 class _Loader(yaml.SafeLoader):
     """PyYAML's, which reads YAML 1.1, with the numbers of YAML 1.2 besides: 5e-05.
 
-    DVC writes them so, into params.yaml (`dvc exp run -S`) and into dvc.lock.
+    DVC writes them so, into params.yaml (`dvc exp run -S`) and into dvc.lock. A key that comes
+    twice is refused: PyYAML would take the second one, and DVC, which reads params.yaml too,
+    neither.
     """
 
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """Compose a mapping, whose keys come once each.
 
-def _each_once(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    """Read a mapping whose keys come once each: PyYAML would take the last of two, DVC neither."""
-    lines: dict[str, int] = {}
-    for key, _ in node.value:
-        line = key.start_mark.line + 1
-        first = lines.setdefault(key.value, line) if isinstance(key, yaml.ScalarNode) else line
-        if first != line:
-            raise ValueError(
-                f"{key.value!r} twice, in lines {first} and {line}. Change the settings where they"
-                " stand, and leave the second one out"
-            )
-    return loader.construct_mapping(node, deep=True)
+        Raises:
+            ValueError: one comes twice.
+        """
+        node = super().compose_mapping_node(anchor)
+        lines: dict[tuple[str, str], int] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            line = key.start_mark.line + 1
+            if (key.tag, key.value) in lines:
+                raise ValueError(
+                    f"{key.value!r} twice, in lines {lines[key.tag, key.value]} and {line}. Change "
+                    "the settings where they stand, and leave the second one out"
+                )
+            lines[key.tag, key.value] = line
+        return node
 
 
-_Loader.add_constructor("tag:yaml.org,2002:map", _each_once)
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
     re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)[eE][-+]?\d+$"),
@@ -159,8 +166,12 @@ def _tell(problem: Any, section: str) -> str:
             return f"{name}: {told}" if enough else f"{name}: {told}. {received}"
         case "model_type" | "dict_type":
             return f"{name}: expected settings of its own, on lines below it. {received}"
+        case "list_type" if given is None:
+            return f"{name}: expected a list, which is [] where there is nothing in it"
+        case "list_type" if isinstance(given, str | int | float):
+            return f"{name}: expected a list, such as [{given}]. {received}"
         case "list_type":
-            return f"{name}: expected a list, such as [{_REPR.repr(given)}]. {received}"
+            return f"{name}: expected a list. {received}"
         case "string_pattern_mismatch":
             return f"{name}: expected one word, without blanks. {received}"
     message = problem["msg"][0].lower() + problem["msg"][1:]

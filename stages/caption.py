@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from pipeline.captioner.output import HEADS, WRITERS, Form, printable
 from pipeline.captioner.pictures import BATCH, Captioned, PictureCaptioner
-from pipeline.captioner.search.settings import SamplingSettings, SearchSettings
+from pipeline.captioner.search.settings import WIDEST, SamplingSettings, SearchSettings
 from pipeline.errors import InputError
 from pipeline.images.description import (
     DescriptionError,
@@ -191,13 +191,14 @@ def caption(
         max_words=max_words,
         min_words=min_words,
         block_ngrams=block_ngrams,
-        consensus=consensus,
+        # Of one caption nothing can be chosen.
+        consensus=0.0 if beam_width == 1 and consensus is None else consensus,
         guide=guide,
     )
     # One that is drawn is told as it is; consensus chooses, and needs some to choose from.
     chooses = options.get("consensus", usual.consensus) > 0
     draws_some = chooses or not sample  # where params.yaml draws, as many as there
-    samples = max(usual.sampling.samples, best) if draws_some else best
+    samples = max(usual.sampling.samples, best, 2 if chooses else 1) if draws_some else best
     sampling = {**usual.sampling.model_dump(), "samples": samples, **drawn}
     search = _search(usual, **options, method=method, sampling=sampling)
     keeper = _Keeper(alt_text, force)
@@ -223,7 +224,8 @@ def caption(
 def _wide_enough(usual: SearchSettings, method: str, best: int) -> int:
     """Tell how wide a beam has to be for so many captions: of several groups, a multiple."""
     groups = usual.diverse.groups if method == "diverse" else 1
-    return -(-max(usual.beam_width, best) // groups) * groups
+    wanted = -(-max(usual.beam_width, best) // groups) * groups
+    return min(wanted, WIDEST // groups * groups)
 
 
 def _check_search(

@@ -8,6 +8,7 @@ OUT/
 """
 
 import logging
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 
 CARD = "README.md"
 USUAL = SearchSettings.usual()
+BEAM = {"beam_width", "length_penalty", "max_words"}  # what a model has of a search
+NAMES = ("--beam-width", "--length-penalty", "--max-words")
 
 
 class Format(StrEnum):
@@ -94,12 +97,10 @@ def export(
         logging.getLogger(name).setLevel(logging.ERROR)
     if out.exists():
         raise InputError(f"{out}: expected a folder that does not exist yet. Name another one")
-    usual = evaluated_search(params) if params else USUAL
-    search = _plain(
-        usual,
-        **given(beam_width=beam_width, length_penalty=length_penalty, max_words=max_words),
-    )
     forms = list(PATHS) if form is Format.all else [form]
+    options = given(beam_width=beam_width, length_penalty=length_penalty, max_words=max_words)
+    searches = forms != [Format.bundle_zip]
+    search = _plain(_usual(params, options) if searches else USUAL, options)
     with bundle_zip.opened(model or last_trained()) as folder, folder_written_whole(out) as new:
         contents = {PATHS[one]: CONTENTS[one] for one in forms}
         model_card.write(new / CARD, folder, contents, search, metrics, params)
@@ -117,18 +118,28 @@ def export(
         typer.echo(out / name)
 
 
-def _plain(usual: SearchSettings, **options: Any) -> SearchSettings:
+def _usual(params: Path | None, options: Mapping[str, Any]) -> SearchSettings:
+    """Read how `evaluate` searches; usually, where that cannot be read, or need not be."""
+    if params is None or options.keys() >= BEAM:
+        return USUAL
+    try:
+        return evaluated_search(params)
+    except InputError as error:  # an older one, say, whose card can be written all the same
+        log.warning("export: searches as usual, and not as %s. Name %s", error, ", ".join(NAMES))
+        return USUAL
+
+
+def _plain(usual: SearchSettings, options: Mapping[str, Any]) -> SearchSettings:
     """Search by a beam as `usual` says, but for the options; tell what a model has none of."""
     chosen = [name for name in ("consensus", "guide") if getattr(usual, name)]
     left = [*usual.beyond_a_beam, *chosen]
     if left:
         log.warning(
             "export: the models search by a beam alone, without %s of section evaluate: their"
-            " captions are others than those that `evaluate` scored. (bundle.zip keeps all)",
+            " captions are others than those that `evaluate` scored",
             " and ".join(left),
         )
-    beam = usual.model_dump(include={"beam_width", "length_penalty", "max_words"})
-    return SearchSettings.plain(**{**beam, **options})
+    return SearchSettings.plain(**{**usual.model_dump(include=BEAM), **options})
 
 
 if __name__ == "__main__":

@@ -97,7 +97,10 @@ def at_once() -> int:
 def _encoder(
     folder: Path, settings: FeaturesSettings, pictures: PictureList, raw: Path, cache: Path
 ) -> Encoder:
-    """Load the encoder; `precision: auto` is settled on the first pictures, once for a cache."""
+    """Load the encoder; `precision: auto` is settled on the first pictures, once for a cache.
+
+    Where there are fewer than it takes, the choice is not kept.
+    """
     if settings.precision != "auto":
         return Encoder.load(folder, settings.pooling, settings.precision)
     size = probe_size(settings.batch_size)

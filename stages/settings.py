@@ -67,12 +67,15 @@ def settings(
 def _absent(read: Mapping[str, Any]) -> list[str]:
     """Tell of a data set that is not there, of which DVC would say that a dependency is missing."""
     folder = read["ingest"].folder
-    if folder == SCENES or Path(folder).is_dir():
+    if Path(folder) == Path(SCENES) or Path(folder).is_dir():
         return []
     home = ", as ~ stands for no home here" if folder.startswith("~") else ""
+    mend = "Put the data set there, or write its whole path"
+    if Path(f"{Path(folder)}.dvc").is_file():
+        mend = "DVC keeps it: dvc pull, or dvc checkout"
     return [
         f"ingest.folder: expected the data set's folder. Received: {folder!r}, where there is none"
-        f"{home}. Put the data set there, or write its whole path"
+        f"{home}. {mend}"
     ]
 
 

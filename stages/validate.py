@@ -40,7 +40,7 @@ def validate(
         log.warning("warning: %s", warning.tell())
     if errors := checking.broken(done, "error"):
         bounds = [f"validate.{error.rule.setting}" for error in errors if error.rule.setting]
-        move = f", or move {' and '.join(dict.fromkeys(bounds))} in {params}" if bounds else ""
+        move = f", or change {' and '.join(dict.fromkeys(bounds))} in {params}" if bounds else ""
         raise InputError(
             f"{ingested}: {'. '.join(error.tell() for error in errors)}. Mend the data{move}."
             f" All rules: {index}"

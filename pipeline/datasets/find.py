@@ -1,6 +1,7 @@
 """Find out in which layout a data set lies, by looking at the names in its folder."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from pipeline.datasets.coco import COCO
@@ -54,19 +55,16 @@ def find_layout(raw: Path, wanted: str) -> Layout:
 
 def _hint(raw: Path, names: Sequence[str], layouts: Sequence[Layout]) -> str:
     """Say what a folder that is not recognised seems to lack."""
-    packed = [name for name in names if name.lower().endswith(PACKED)]
-    if packed:
-        return f". Unpack {packed[0]} first, so that what is in it lies in {raw}"
-    for name in names:
-        if name.endswith("/"):
-            below = raw / name
-            for layout in layouts:
-                if layout.recognises(below):
+    for name in (name for name in names if name.endswith("/")):
+        for layout in layouts:
+            with suppress(OSError):  # a folder that may not be looked into
+                if layout.recognises(raw / name):
                     return (
-                        f". {below} looks like {layout.name}: name that folder as ingest.folder,"
-                        " or move what is in it one folder up"
+                        f". {raw / name} looks like {layout.name}: name that folder as"
+                        " ingest.folder, or move what is in it one folder up"
                     )
-    return ""
+    packed = [name for name in names if name.lower().endswith(PACKED)]
+    return f". Unpack {packed[0]}, so that what is in it lies in {raw}" if packed else ""
 
 
 def _names(raw: Path) -> list[str]:

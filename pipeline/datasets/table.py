@@ -29,6 +29,11 @@ from pipeline.errors import InputError
 
 CAPTION_COLUMNS = ("caption", "text", "sentence", "description", "comment")
 SPLIT_COLUMN = "split"
+MEND = {  # of reasons for which not even the name of a row's picture can be read
+    "broken_line": "Each row needs as many values as the header has names, all of them texts, and"
+    " the picture's not empty: one with a comma in it stands in quotes",
+    "encoding": "Save the file as UTF-8 (in Excel: CSV UTF-8)",
+}
 
 
 def recognises(raw: Path) -> bool:
@@ -90,13 +95,14 @@ def _columns(path: Path, header: list[str]) -> list[str]:
         )
     split = _column(header, (SPLIT_COLUMN,))
     columns = [picture, caption] if split is None else [picture, caption, split]
-    twice = [name for name in columns if header.count(name) > 1]
-    if twice:
-        raise InputError(
-            f"{path}, header: expected each column once. Received: {twice[0]!r}"
-            f" {header.count(twice[0])} times. One caption a row: a picture with five captions has"
-            " five rows"
-        )
+    plain = [name.strip().lower() for name in header]
+    for name in (column.strip().lower() for column in columns):
+        if plain.count(name) > 1:
+            raise InputError(
+                f"{path}, header: expected each column once. Received: {name!r}"
+                f" {plain.count(name)} times. One caption a row: a picture with five captions has"
+                " five rows"
+            )
     return columns
 
 
@@ -108,14 +114,13 @@ def _column(header: Sequence[str], names: Sequence[str]) -> str | None:
 
 def _none_read(path: Path, columns: Sequence[str], listing: Listing) -> str:
     """Tell why no row of a table could be read."""
-    reasons = Counter(row["reason"] for row in listing.dropped)
+    reasons = Counter(row["reason"] for row in listing.dropped).most_common()
     first = listing.dropped[0]
     return (
         f"{path}: expected rows with {', '.join(repr(name) for name in columns)}. Received:"
         f" {len(listing.dropped):,}, none of which can be read"
-        f" ({', '.join(f'{reason} {count:,}' for reason, count in reasons.most_common())})."
-        f" For example {first['source']}: {first['raw'][:100]!r}. Each row needs as many values as"
-        " the header has names, all of them texts: a value with a comma in it stands in quotes"
+        f" ({', '.join(f'{reason} {count:,}' for reason, count in reasons)}). For example"
+        f" {first['source']}: {first['raw'][:100]!r}. {MEND[reasons[0][0]]}"
     )
 
 

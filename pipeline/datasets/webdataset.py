@@ -44,7 +44,7 @@ from pipeline.datasets.layout import (
 from pipeline.datasets.pictures import PICTURE_SUFFIXES, SPLIT_NAMES
 from pipeline.datasets.table_files import SUFFIXES as TABLE_SUFFIXES
 from pipeline.errors import InputError
-from pipeline.images.decode import PictureError, Span, inside
+from pipeline.images.decode import PictureError, Span, inside, unless_of_the_system
 from pipeline.progress import Progress
 
 CAPTION_SUFFIXES = (".txt", ".json")  # the first that a sample has is read
@@ -176,6 +176,7 @@ class _Shard:
         except PictureError as error:
             self.listing.drop("image", self.name, self.name, error.reason, error.detail)
         except OSError as error:
+            unless_of_the_system(self.raw / self.name, error)
             self.listing.drop("image", self.name, self.name, "unreadable", str(error))
 
     def _read_headers(self, path: Path) -> None:

@@ -80,10 +80,14 @@ def try_all(
     found: dict[Trial, Mapping[str, Candidates]] = {}
     for tried in dict.fromkeys(_searched(tried) for tried in grid):
         captions = _search(searcher, captioner, captioned, tried, settings.max_words)
-        ordered = searcher.by_consensus(captions, weights)
-        found |= {(tried, one): group for one, group in zip(weights, ordered, strict=True)}
+        own = _weights(tried, weights)
+        ordered = searcher.by_consensus(captions, own)
+        found |= {(tried, one): group for one, group in zip(own, ordered, strict=True)}
     scores, tokenisation = _score(found, captioned)
-    rows = [[_row(tried, one, scores[_searched(tried), one]) for one in weights] for tried in grid]
+    rows = [
+        [_row(tried, one, scores[_searched(tried), one]) for one in _weights(tried, weights)]
+        for tried in grid
+    ]
     return [best(of_one, settings.metric) for of_one in rows], tokenisation
 
 
@@ -102,6 +106,11 @@ def _grid(settings: SweepSettings) -> list[Tried]:
 def _searched(tried: Tried) -> Tried:
     """The search that stands for this one: greedy search has no penalty."""
     return tried._replace(length_penalty=0.0) if tried.beam_width == 1 else tried
+
+
+def _weights(tried: Tried, weights: list[float]) -> list[float]:
+    """The weights of consensus that make a difference: a beam of 1 leaves nothing to choose."""
+    return weights if tried.beam_width > 1 else [0.0]
 
 
 def _captioned(split: ScoredSplit) -> ScoredSplit:

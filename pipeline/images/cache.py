@@ -188,6 +188,7 @@ class FeatureCache:
         Args:
             digests: of the pictures, (n,); those that are not there are left out.
         """
+        log.warning("features: looks through the whole cache for others that are damaged")
         places = self._index.places(digests)
         numbers, rows = np.divmod(places[places >= 0], 1 << 32)
         bad: set[int] = set()
@@ -228,10 +229,8 @@ class FeatureCache:
             freed += size
         return Leaving(paths, freed)
 
-    def remove(self, leaving: Leaving) -> None:
-        """Remove files that `leaving` chose, and tell of them."""
-        if not leaving.paths:
-            return
+    def remove(self, leaving: Leaving) -> bool:
+        """Remove files that `leaving` chose, and tell of them; False where some may not be."""
         sizes = {path: _use(path)[1] for path in leaving.paths}
         gone = {path for path in leaving.paths if _removed(path)}
         if len(gone) < len(sizes):  # they are somebody else's: no reason to fail, nothing is lost
@@ -249,7 +248,8 @@ class FeatureCache:
                 told_bytes(sum(sizes[path] for path in gone)),
                 ", ".join(sorted({path.parent.name for path in gone})),
             )
-        self._forget([number for number, path in enumerate(self._files) if path in gone])
+            self._forget([number for number, path in enumerate(self._files) if path in gone])
+        return len(gone) == len(sizes)
 
     def _note(self, path: Path) -> None:
         """Take up the keys of a file, or remove it if it is damaged."""

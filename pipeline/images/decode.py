@@ -73,12 +73,15 @@ warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 # What Pillow's readers say of a file that ends too early.
 CUT_OFF = ("truncated", "end of", "eof")
-# What systems say when it is they who cannot read a file now: too many are open, no memory, a disk
-# or a file server that does not answer. The same picture may be read the next time.
-OF_THE_SYSTEM = (
-    *(errno.EMFILE, errno.ENFILE, errno.ENOMEM),
+# What systems say when it is they who cannot read a file now: too many are open, or a disk or a
+# file server does not answer. The same picture may be read the next time.
+OF_THE_SYSTEM = {
+    *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN),
     *(errno.EIO, errno.ESTALE, errno.ETIMEDOUT),
-)
+    *(errno.ENOTCONN, errno.ECONNRESET, errno.ECONNREFUSED, errno.ECONNABORTED),
+    *(errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH),
+    getattr(errno, "EREMOTEIO", errno.EIO),  # Linux alone has it
+}
 SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
 ORIENTATION = 0x0112  # the EXIF tag
 BITS_PER_SAMPLE, PHOTOMETRIC, WHITE_IS_ZERO = 258, 262, 0  # TIFF's tags, and a value of the last
@@ -116,6 +119,10 @@ class PictureError(Exception):
         return f"{self.detail} ({self.reason})"
 
 
+class SystemRefusedError(InputError):
+    """A file that the system cannot read now, be it a picture or not."""
+
+
 class Span(NamedTuple):
     """Where a picture's bytes stand in a file that holds more than one."""
 
@@ -140,7 +147,7 @@ def inspect(path: Path, max_pixels: int, span: Span | None = None) -> PictureFac
     Raises:
         PictureError: the file is absent, empty, not a picture, cut off, damaged, or has more
             than `max_pixels` pixels.
-        InputError: the system cannot read it now, which is no fault of the picture's.
+        SystemRefusedError: it cannot be read now, which is no fault of the picture's.
     """
     with _opened(path, max_pixels, span) as (stream, image):
         (width, height), mode = image.size, image.mode
@@ -185,7 +192,7 @@ def read_square(
         uint8 (side, side, 3); may be a read-only view of Pillow's memory.
 
     Raises:
-        PictureError, InputError: as for `inspect`.
+        PictureError, SystemRefusedError: as for `inspect`.
     """
     return read_hashed_square(path, side, max_pixels, span)[0]
 
@@ -203,7 +210,7 @@ def read_small(path: Path, side: int, max_pixels: int, span: Span | None = None)
     """Read a picture as RGB in its own shape, its longer side at most `side` pixels.
 
     Raises:
-        PictureError, InputError: as for `inspect`.
+        PictureError, SystemRefusedError: as for `inspect`.
     """
     return read_hashed_small(path, side, max_pixels, span)[0]
 
@@ -241,7 +248,7 @@ def inside(folder: Path, relative: str) -> Path:
     Raises:
         PictureError: "outside_folder", "missing", "not_a_file", or "unreadable" for a name that
             the system cannot look up.
-        InputError: the system cannot look it up now.
+        SystemRefusedError: the system cannot look it up now.
     """
     parts = [part for part in relative.split("/") if part not in ("", ".")]
     if not parts or relative.startswith("/") or ".." in parts:
@@ -263,7 +270,7 @@ def inside(folder: Path, relative: str) -> Path:
     except PictureError:
         raise
     except Exception as error:
-        _unless_of_the_system(path, error)
+        unless_of_the_system(path, error)
         raise _as_picture_error(path, error) from error
     return path
 
@@ -294,7 +301,7 @@ def _opened(
     except PictureError:
         raise
     except Exception as error:  # all of them: see _as_picture_error
-        _unless_of_the_system(path, error)
+        unless_of_the_system(path, error)
         raise _as_picture_error(path, error) from error
 
 
@@ -428,10 +435,14 @@ def _check_regular(path: Path, status: os.stat_result) -> None:
         raise PictureError("not_a_file", f"{path} is a folder, a device or a pipe, not a file")
 
 
-def _unless_of_the_system(path: Path, error: Exception) -> None:
-    """Raise what the system is to blame for, and not the picture, which would be lost for it."""
-    if isinstance(error, OSError) and error.errno in OF_THE_SYSTEM:
-        raise InputError(
+def unless_of_the_system(path: Path, error: Exception) -> None:
+    """Do nothing, unless it is the system that is to blame, and not what is in the file.
+
+    Raises:
+        SystemRefusedError: it is: the picture would be lost for it.
+    """
+    if isinstance(error, OSError) and error.errno is not None and error.errno in OF_THE_SYSTEM:
+        raise SystemRefusedError(
             f"{path}: expected a file that can be read. Received, from the system:"
             f" {os.strerror(error.errno)}. Mend that, and run again; or remove the file, if it is"
             " on a broken part of the disk"

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.errors import InputError
-from pipeline.images.decode import PictureError, read_square
+from pipeline.images.decode import PictureError, SystemRefusedError, read_square
 from pipeline.machine import cores
 
 BATCHES_AHEAD = 3  # decoded batches that may wait
@@ -121,6 +121,8 @@ def _collect(paths: list[Path], futures: Sequence[Future[np.ndarray]], side: int
     for path, future in zip(paths, futures, strict=True):
         try:
             pixels[good] = future.result()
+        except SystemRefusedError as error:  # the others are captioned all the same
+            errors.append(PictureError("unreadable", str(error)))
         except PictureError as error:
             told = PLAINLY.get(error.reason)
             errors.append(PictureError(error.reason, f"{path}: {told}") if told else error)

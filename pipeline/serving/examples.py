@@ -10,7 +10,7 @@ from pipeline.datasets.scenes.captions import write_captions
 from pipeline.datasets.scenes.drawing import draw_picture, jpeg
 from pipeline.datasets.scenes.world import random_scene
 from pipeline.errors import InputError
-from pipeline.images.decode import PictureError, read_small
+from pipeline.images.decode import PictureError, SystemRefusedError, read_small
 from pipeline.images.loose import SUFFIXES, find_pictures
 
 SEED = 20_000_000  # far from any seed that training pictures are drawn with
@@ -69,7 +69,7 @@ def examples_of(source: Path, folder: Path, count: int, max_pixels: int) -> list
     for path in files:
         try:
             picture = read_small(path, THUMBNAIL, max_pixels)
-        except PictureError:
+        except (PictureError, SystemRefusedError):
             continue
         copy = folder / f"example-{len(examples) + 1}.jpg"
         picture.save(copy, quality=90)

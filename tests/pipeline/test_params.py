@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from pipeline.errors import InputError
@@ -113,10 +114,51 @@ def test_settings_are_listed_once_however_many_are_misspelt(tmp_path):
     [
         ("inner:\n    rate: 0.001", "inner: 3", "inner: expected settings of its own, on lines"),
         ("kind: a", "kind: a\n  share: 0.1", "'share' twice, in lines 3 and 5. Change the"),
+        ("inner:\n    rate: 0.001", "inner: {rate: 0.1, rate: 0.2}", "'rate' twice, in lines 5"),
     ],
 )
 def test_a_form_that_is_not_that_of_the_file_is_told(tmp_path, old, new, expected):
     assert expected in told(tmp_path, GOOD.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: &a {x: 1}\nb: &b\n  <<: *a\n  x: 2\nc:\n  <<: *b\n  x: 3\n",
+        "a: &a {x: 1}\nb: {<<: [*a, {y: 2}], x: 4}\n",
+        "1: a\n'1': b\n",
+        "a: &a\n  b: *a\n",
+        "? [1, 2]\n: a\n",
+        "!!map [[a, b]]",
+    ],
+)
+def test_what_else_is_yaml_is_read_as_it_would_be_without_us(text):
+    def read(parse):
+        try:
+            return repr(parse(text))
+        except yaml.YAMLError as error:
+            return type(error)
+
+    assert read(parse_yaml) == read(yaml.safe_load)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("", "sizes: expected a list, which is [] where there is nothing in it"),
+        ("1, 3", "sizes: expected a list, such as [1, 3]. Received: '1, 3'"),
+        ("{a: 1}", "sizes: expected a list. Received: {'a': 1}"),
+    ],
+)
+def test_what_is_no_list_is_told_with_one(tmp_path, given, expected):
+    class Many(Settings):
+        sizes: list[int]
+
+    path = tmp_path / "params.yaml"
+    path.write_text(f"some:\n  sizes: {given}\n")
+    with pytest.raises(InputError) as caught:
+        load(Many, "some", path)
+    assert expected in str(caught.value)
 
 
 def test_a_section_that_was_added_at_the_end_is_told(tmp_path):

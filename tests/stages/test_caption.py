@@ -252,8 +252,17 @@ def test_it_searches_as_evaluate_does_but_for_what_is_given(command, fake, tmp_p
     assert (drawn.seed, drawn.samples) == (3, 5), "the best of as many as evaluate draws"
     assert "--beam-width: expected a search with a beam" in asked({}, "--beam-width", 3)
     assert "evaluate.beam_width" in asked({"beam_width": "wide"})
+    one = {
+        "method": "beam",
+        "beam_width": 10,
+        "sampling": {**known["evaluate"]["sampling"], "samples": 1},
+    }
+    assert asked(one, "--beam-width", 1).consensus == 0, "of one caption nothing can be chosen"
+    assert "consensus" in asked({}, "--beam-width", 1, "--consensus", 2)
+    assert asked({}, "--sample").sampling.samples == 2
     uneven = {"method": "diverse", "beam_width": 3, "forbidden_words": []}
     assert asked(uneven, "--best", 7).beam_width == 9, "as many as three groups hold"
+    assert asked(uneven, "--best", 100).beam_width == 99
     wide = "--beam-width", 7
     assert "evaluate.diverse (--params): beam_width, 7, must" in asked(uneven, *wide)
 

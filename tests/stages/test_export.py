@@ -84,14 +84,33 @@ def test_it_searches_as_evaluate_does_as_far_as_a_model_can(
 ):
     asked = []
     monkeypatch.setattr("stages.export.model_card.write", lambda *given: asked.append(given[3]))
+    monkeypatch.setattr("stages.export.saved_model.write", lambda *_: None)
     params = tmp_path / "params.yaml"
     known = yaml.safe_load((ROOT / "params.yaml").read_text())
     known["evaluate"] |= changes
     params.write_text(yaml.safe_dump(known))
-    given = ("--bundle", ZIP, "--format", "bundle-zip", "--params", params, *options)
-    assert command("export", tmp_path / "out", *given).code == 0
+    given = ("--bundle", ZIP, "--params", params, *options)
+    assert command("export", tmp_path / "out", *given, "--format", "saved-model").code == 0
     assert asked[0].model_dump(include=expected.keys()) == expected
     assert (told in caplog.text) if told else not caplog.text
+    caplog.clear()
+    assert command("export", tmp_path / "zip", *given, "--format", "bundle-zip").code == 0
+    assert not caplog.text, "the bundle is searched in as one likes"
+
+
+@pytest.mark.parametrize(
+    ("options", "warns"),
+    [((), True), (("--beam-width", 2, "--length-penalty", 0.5, "--max-words", 9), False)],
+)
+def test_params_of_an_older_model_are_good_for_the_card(
+    command, tmp_path, monkeypatch, caplog, options, warns
+):
+    monkeypatch.setattr("stages.export.model_card.write", lambda *_: None)
+    monkeypatch.setattr("stages.export.saved_model.write", lambda *_: None)
+    (tmp_path / "params.yaml").write_text("train: {}\n")
+    given = ("--bundle", ZIP, "--format", "saved-model", "--params", tmp_path / "params.yaml")
+    assert command("export", tmp_path / "out", *given, *options).code == 0
+    assert ("searches as usual, and not as" in caplog.text) == warns
 
 
 def test_what_is_there_is_not_overwritten(command, one_line, tmp_path):

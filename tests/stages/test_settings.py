@@ -61,6 +61,17 @@ def test_a_data_set_that_is_not_there_is_told_before_dvc_does(told, folder):
     assert ("~ stands for no home here" in message) == folder.startswith("~")
 
 
+def test_a_data_set_that_dvc_keeps_is_fetched_by_it(told, tmp_path):
+    (tmp_path / "mine.dvc").touch()
+    assert "DVC keeps it: dvc pull" in told(ingest__folder=f"{tmp_path}/mine/")
+
+
+@pytest.mark.parametrize("folder", ["data/raw/scenes", "./data/raw/scenes/"])
+def test_scenes_need_not_be_there_before_they_are_drawn(told, folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert not told(ingest__folder=folder)
+
+
 def test_a_data_set_that_is_there_is_taken(told, tmp_path):
     assert not told(ingest__folder=str(tmp_path))
 

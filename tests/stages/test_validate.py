@@ -96,7 +96,7 @@ def test_the_bound_that_can_be_moved_is_named(ingested, change, one_line):
     line = one_line(
         ingested.run("validate", folder, folder / "out", **{**SETTINGS, "min_pictures": few})
     )
-    assert "Mend the data, or move validate.min_pictures in " in line
+    assert "Mend the data, or change validate.min_pictures in " in line
 
 
 def test_an_error_is_one_line_and_the_docs_are_there(ingested, change, one_line):

@@ -6,6 +6,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from pipeline.params import Settings
 
+WIDEST = 100  # beam
 MOST_WORDS = 200  # of a caption that is searched
 BEYOND = ("method", "min_words", "block_ngrams", "forbidden_words", "required_words")
 ALTERNATIVE = "|"  # between words of which one is enough: dog|dogs
@@ -32,7 +33,7 @@ class SearchSettings(Settings):
     """How captions are searched."""
 
     method: Literal["beam", "diverse", "sample"]
-    beam_width: int = Field(ge=1, le=100)  # captions kept; 1: greedy
+    beam_width: int = Field(ge=1, le=WIDEST)  # captions kept; 1: greedy
     length_penalty: float = Field(ge=0, le=5)  # exponent of the length; 0: none
     max_words: int = Field(ge=1, le=MOST_WORDS)  # bound on a caption's words
     min_words: int = Field(ge=0)

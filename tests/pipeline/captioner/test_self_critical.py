@@ -579,7 +579,8 @@ def test_a_step_is_compiled_beforehand_for_captions_of_any_length(
 def test_an_average_that_would_hardly_move_is_told(pictures, ema, warns, caplog):
     settings = self_critical(ema=ema, epochs=5, patience=5, pictures=64)
     settings.warn_of_average(pictures)
-    assert ("Lower ema: 0.979 reaches back 6 epochs" in caplog.text) == warns
+    assert bool(caplog.text) == warns
+    assert not warns or "Lower ema: 0.979 reaches back 6 epochs" in caplog.text
     caplog.clear()
     self_critical(ema=ema, epochs=0).warn_of_average(pictures)
     assert not caplog.text

@@ -1,5 +1,6 @@
 """The layout is found by looking, and where it is not, the line says what was looked for."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -79,7 +80,7 @@ def test_every_layout_can_be_named_in_the_settings() -> None:
 
 def test_what_is_still_packed_is_told(tmp_path: Path) -> None:
     (tmp_path / "Flickr8k_text.ZIP").touch()
-    assert "Unpack Flickr8k_text.ZIP first" in message(tmp_path)
+    assert "Unpack Flickr8k_text.ZIP, so that" in message(tmp_path)
 
 
 def test_a_data_set_one_folder_down_is_told(tmp_path: Path) -> None:
@@ -88,3 +89,17 @@ def test_a_data_set_one_folder_down_is_told(tmp_path: Path) -> None:
     (tmp_path / "Flickr8k_text" / "Flickr8k.token.txt").touch()
     assert f"{tmp_path / 'Flickr8k_text'} looks like flickr8k: name that" in message(tmp_path)
     assert "looks like" not in message(tmp_path, "coco")
+    (tmp_path / "Flickr8k_text.zip").touch()
+    assert "Unpack" not in message(tmp_path), "it was"
+
+
+def test_a_folder_that_may_not_be_looked_into_is_none_of_a_layout(
+    tmp_path: Path, monkeypatch
+) -> None:
+    def refused(_: Path) -> bool:
+        raise PermissionError("no")
+
+    (tmp_path / "lost+found").mkdir()
+    layout = replace(LAYOUTS[0], recognises=lambda raw: raw != tmp_path and refused(raw))
+    monkeypatch.setattr("pipeline.datasets.find.LAYOUTS", (layout,))
+    assert "the layout is not recognised" in message(tmp_path)

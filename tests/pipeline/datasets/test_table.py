@@ -360,31 +360,35 @@ def check(listing: Listing) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "reasons"),
+    ("name", "content", "reasons", "mend"),
     [
         (
             "captions.csv",
             "image,caption\na.jpg,A dog, it runs\nb.jpg,A cow, too\n",
             "broken_line 2",
+            "stands in quotes",
         ),
         (
             "captions.jsonl",
             '{"image": "a.jpg", "caption": ["A dog", "It runs"]}\n',
             "broken_line 1",
+            "all of them texts",
         ),
-        ("captions.csv", b"image,caption\na.jpg,A caf\xe9\n", "encoding 1"),
+        ("captions.csv", b"image,caption\na.jpg,A caf\xe9\n", "encoding 1", "as UTF-8"),
     ],
 )
 def test_where_no_row_can_be_read_it_is_said_why(
-    tmp_path: Path, name: str, content: str | bytes, reasons: str
+    tmp_path: Path, name: str, content: str | bytes, reasons: str, mend: str
 ) -> None:
     with pytest.raises(InputError) as caught:
         read(make(tmp_path, content, name))
     assert f"none of which can be read ({reasons})" in str(caught.value)
     assert f"For example {name}:" in str(caught.value)
+    assert mend in str(caught.value)
 
 
-def test_a_second_column_of_captions_is_not_passed_over(tmp_path: Path) -> None:
-    content = "image,caption,caption,more,more\na.jpg,A dog,A cow,1,2\n"
+@pytest.mark.parametrize("second", ["caption", " Caption"])
+def test_a_second_column_of_captions_is_not_passed_over(tmp_path: Path, second: str) -> None:
+    content = f"image,caption,{second},more,more\na.jpg,A dog,A cow,1,2\n"
     with pytest.raises(InputError, match=r"Received: 'caption' 2 times\. One caption a row"):
         read(make(tmp_path, content))

@@ -1,5 +1,6 @@
 """Tar shards as img2dataset writes them, and what disks and other writers make of them."""
 
+import errno
 import io
 import json
 import os
@@ -649,3 +650,17 @@ def test_headers_that_lie_with_a_right_checksum(
 def test_whatever_the_file_a_listing_or_one_clear_error(tmp_path: Path, content: bytes) -> None:
     with suppress(InputError):
         check(tmp_path, read(make(tmp_path, content)))
+
+
+def test_a_shard_that_the_system_cannot_read_now_stops_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be lost with all of its pictures, as one row among thousands."""
+    make(tmp_path, sample(0))
+
+    def refused(path: Path, *_: object, **__: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+
+    monkeypatch.setattr(Path, "open", refused)
+    with pytest.raises(InputError, match="from the system: Input/output error"):
+        read(tmp_path)

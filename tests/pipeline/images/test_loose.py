@@ -1,13 +1,15 @@
 """Pictures found by files, folders, globs and lists of names."""
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from pipeline.datasets.pictures import PICTURE_SUFFIXES
 from pipeline.errors import InputError
-from pipeline.images.loose import SUFFIXES, find_pictures, names_of
+from pipeline.images.loose import SUFFIXES, decode_batches, find_pictures, names_of
 
 
 @pytest.fixture
@@ -91,3 +93,22 @@ def test_names_of_a_list():
     assert names_of(b"a b\n\nc\r\n \xff\n") == ["a b", "c", " \udcff"]
     assert names_of(b"a\nb\0c\r\0", b"\0") == ["a\nb", "c\r"]
     assert names_of(b"") == []
+
+
+def test_a_picture_that_the_system_cannot_read_takes_no_others_with_it(tmp_path, monkeypatch):
+    paths = [tmp_path / f"{number}.png" for number in range(4)]
+    for path in paths:
+        Image.new("RGB", (8, 8)).save(path)
+    opened = Path.open
+
+    def refused(path: Path, *given: object, **more: object) -> object:
+        if path == paths[1]:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+        return opened(path, *given, **more)
+
+    monkeypatch.setattr(Path, "open", refused)
+    batches = list(decode_batches(paths, 8, 2, 10**6))
+    errors = [error for batch in batches for error in batch.errors]
+    assert [error is None for error in errors] == [True, False, True, True]
+    assert "Input/output error" in str(errors[1])
+    assert [len(batch.pixels) for batch in batches] == [1, 2]
