@@ -35,7 +35,11 @@ def test_alternatives_of_a_required_word_are_one_set():
         ({"max_words": 0}, "max_words", "greater"),
         ({"method": "wide"}, "method", "'beam', 'diverse' or 'sample'"),
         ({"min_words": 6}, "min_words", "must not be above max_words, 5: lower it"),
-        ({"forbidden_words": ["red dog"]}, "forbidden_words.0", "match"),
+        (
+            {"forbidden_words": ["red dog"]},
+            "forbidden_words.0",
+            "expected one word, without blanks",
+        ),
         ({"required_words": ["dog|"]}, "required_words", "on both sides of '|'"),
         ({"required_words": ["dog", "cat|dog"]}, "required_words", "a word twice"),
         ({"required_words": ["dog"], "forbidden_words": ["dog"]}, "required_words", "'dog'"),
