@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import yaml
 
-from pipeline.datasets.find import find_layout
+from pipeline.datasets.find import SCENES, find_layout
 from pipeline.dvc_files import CONFLICTS, LOCK, broken, has_conflicts
 from pipeline.errors import InputError
 from pipeline.params import parse_yaml
@@ -227,7 +227,7 @@ def data(root: Path, params: Mapping[str, Any]) -> Finding:
     try:
         layout = find_layout(root / folder, wanted)
     except InputError as error:
-        if folder == "data/raw/scenes" and not (root / folder).exists():
+        if Path(folder) == Path(SCENES) and not (root / folder).exists():
             return Finding("Data set", "note", "scenes, not drawn yet", "`dvc repro` draws it")
         return Finding("Data set", "problem", folder, str(error))
     return Finding("Data set", "ok", f"{folder}, layout {layout.name}")

@@ -29,7 +29,6 @@ log = logging.getLogger(__name__)
 CARD = "README.md"
 USUAL = SearchSettings.usual()
 BEAM = {"beam_width", "length_penalty", "max_words"}  # what a model has of a search
-NAMES = ("--beam-width", "--length-penalty", "--max-words")
 
 
 class Format(StrEnum):
@@ -106,7 +105,7 @@ def export(
         model_card.write(new / CARD, folder, contents, search, metrics, params)
         if Format.bundle_zip in forms:
             bundle_zip.pack(folder, new / PATHS[Format.bundle_zip])
-        if forms != [Format.bundle_zip]:
+        if searches:
             captioner = PictureCaptioner.load(folder)
         if Format.saved_model in forms:
             saved_model.write(new / PATHS[Format.saved_model], captioner, search, max_pixels)
@@ -125,7 +124,11 @@ def _usual(params: Path | None, options: Mapping[str, Any]) -> SearchSettings:
     try:
         return evaluated_search(params)
     except InputError as error:  # an older one, say, whose card can be written all the same
-        log.warning("export: searches as usual, and not as %s. Name %s", error, ", ".join(NAMES))
+        log.warning(
+            "export: searches as usual, as that of --params cannot be read: %s. Or name all of"
+            " --beam-width, --length-penalty and --max-words",
+            error,
+        )
         return USUAL
 
 

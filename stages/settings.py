@@ -9,6 +9,7 @@ import typer
 
 from pipeline.captioner.decoders.find import DECODERS
 from pipeline.checks.settings import ValidateSettings
+from pipeline.datasets.find import SCENES
 from pipeline.datasets.ingest import IngestSettings
 from pipeline.datasets.scenes.sample import SampleSettings
 from pipeline.errors import InputError
@@ -27,7 +28,6 @@ from stages.train import TrainStageSettings
 
 log = logging.getLogger(__name__)
 
-SCENES = "data/raw/scenes"  # which is drawn by the first stage
 SECTIONS: Mapping[str, type[Settings]] = {
     "sample": SampleSettings,
     "ingest": IngestSettings,

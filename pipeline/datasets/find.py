@@ -29,6 +29,7 @@ LAYOUTS: tuple[Layout, ...] = (
     WEBDATASET,
     TABLE,
 )
+SCENES = "data/raw/scenes"  # a folder that the pipeline draws by itself, if it is asked for
 NAMES_TOLD = 10
 PACKED = (".zip", ".tar.gz", ".tgz", ".7z", ".rar")
 

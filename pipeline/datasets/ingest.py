@@ -37,6 +37,7 @@ from pipeline.datasets.layout import (
     Listing,
     Reason,
     dropped_row,
+    most_common_reasons,
 )
 from pipeline.datasets.splits import split_of
 from pipeline.errors import InputError
@@ -187,7 +188,7 @@ def problem(ingested: Ingested, settings: IngestSettings, told_in: Path) -> str 
         return (
             f"{len(lost):,} of {total:,} pictures and captions cannot be used"
             f" ({len(lost) / total:.1%}); ingest.max_dropped allows {settings.max_dropped:.1%}."
-            f" Reasons: {_most_common(lost)}. For example {_examples(lost)}."
+            f" Reasons: {most_common_reasons(lost)}. For example {_examples(lost)}."
             f" Mend the data (docs/datasets.md has what each reason means), or raise"
             f" ingest.max_dropped; all are in {told_in}"
         )
@@ -301,12 +302,6 @@ def _caption_rows(listing: Listing, kept: set[str]) -> list[dict[str, Any]]:
             why: Reason = "restval" if caption.image_id in chosen else "picture_dropped"
             listing.drop("caption", caption.caption_id, caption.source, why, caption.text)
     return rows
-
-
-def _most_common(rows: list[DroppedRow]) -> str:
-    counts = Counter(row["reason"] for row in rows)
-    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return ", ".join(f"{reason} {count:,}" for reason, count in ordered[:5])
 
 
 def _examples(rows: list[DroppedRow]) -> str:

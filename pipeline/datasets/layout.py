@@ -6,7 +6,8 @@ repaired is in both, with reason "repaired". `ingest` then looks at the pictures
 write its reader and name it in `find.LAYOUTS`.
 """
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple, TypedDict
@@ -108,6 +109,13 @@ def dropped_row(
         "reason": reason,
         "raw": printable(raw),
     }
+
+
+def most_common_reasons(rows: Sequence[DroppedRow]) -> str:
+    """Tell why rows were left out: the most common reasons, each with how many."""
+    counts = Counter(row["reason"] for row in rows)
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{reason} {count:,}" for reason, count in ordered[:5])
 
 
 def printable(text: str) -> str:

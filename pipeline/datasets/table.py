@@ -11,12 +11,18 @@ A row that puts a picture into another split than its first row did is dropped: 
 """
 
 import posixpath
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from pipeline.datasets import facts_file
-from pipeline.datasets.layout import Layout, ListedCaption, ListedImage, Listing, Reason
+from pipeline.datasets.layout import (
+    Layout,
+    ListedCaption,
+    ListedImage,
+    Listing,
+    Reason,
+    most_common_reasons,
+)
 from pipeline.datasets.pictures import (
     PICTURE_COLUMNS,
     SPLIT_NAMES,
@@ -114,13 +120,12 @@ def _column(header: Sequence[str], names: Sequence[str]) -> str | None:
 
 def _none_read(path: Path, columns: Sequence[str], listing: Listing) -> str:
     """Tell why no row of a table could be read."""
-    reasons = Counter(row["reason"] for row in listing.dropped).most_common()
     first = listing.dropped[0]
     return (
         f"{path}: expected rows with {', '.join(repr(name) for name in columns)}. Received:"
         f" {len(listing.dropped):,}, none of which can be read"
-        f" ({', '.join(f'{reason} {count:,}' for reason, count in reasons)}). For example"
-        f" {first['source']}: {first['raw'][:100]!r}. {MEND[reasons[0][0]]}"
+        f" ({most_common_reasons(listing.dropped)}). For example {first['source']}:"
+        f" {first['raw'][:100]!r}. {MEND[first['reason']]}"
     )
 
 

@@ -1,9 +1,9 @@
 """Try decoding settings on one split: which beam width, length penalty and guide score best.
 
 Length penalty and guide act inside the beam search, on which captions it keeps and when it stops:
-so every three settings are searched for themselves. Greedy search (a beam of 1) has no penalty and
-is searched once a guide. The weight of consensus acts on what was found: of the weights, each
-search tells the best, without being done again.
+so every three settings are searched for themselves. Greedy search (a beam of 1) has no penalty,
+leaves nothing for consensus to choose, and is searched once a guide. The weight of consensus acts
+on what was found: of the weights, each search tells the best, without being done again.
 
 Only scores that need no METEOR are worked out: BLEU, ROUGE-L and CIDEr-D take a second for each
 search. Their mean chooses a search that is good at them all, where CIDEr-D alone would give much of

@@ -91,6 +91,9 @@ def test_settings_do_not_change(tmp_path):
         ("rate: 0.001", "rate: 0", "some.inner.rate: input should be greater than 0"),
         ("rate: 0.001", "rate: e-3", "input should be a valid number. Received: 'e-3'"),
         ("kind: a", "kind: c", "some.kind: input should be 'a' or 'b'. Received: 'c'"),
+        ("inner:\n    rate: 0.001", "inner: 3", "inner: expected settings of its own, on lines"),
+        ("kind: a", "kind: a\n  share: 0.1", "'share' twice, in lines 3 and 5. Change the"),
+        ("inner:\n    rate: 0.001", "inner: {rate: 0.1, rate: 0.2}", "'rate' twice, in lines 5"),
     ],
 )
 def test_a_wrong_setting_is_named_with_what_was_expected(tmp_path, old, new, expected):
@@ -107,18 +110,6 @@ def test_settings_are_listed_once_however_many_are_misspelt(tmp_path):
     assert message.count("is not a setting") == 3
     assert message.count("The settings of 'some' are: ") == 1
     assert message.count("The settings of 'some.inner' are: ") == 1
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "expected"),
-    [
-        ("inner:\n    rate: 0.001", "inner: 3", "inner: expected settings of its own, on lines"),
-        ("kind: a", "kind: a\n  share: 0.1", "'share' twice, in lines 3 and 5. Change the"),
-        ("inner:\n    rate: 0.001", "inner: {rate: 0.1, rate: 0.2}", "'rate' twice, in lines 5"),
-    ],
-)
-def test_a_form_that_is_not_that_of_the_file_is_told(tmp_path, old, new, expected):
-    assert expected in told(tmp_path, GOOD.replace(old, new))
 
 
 @pytest.mark.parametrize(

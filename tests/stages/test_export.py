@@ -110,7 +110,7 @@ def test_params_of_an_older_model_are_good_for_the_card(
     (tmp_path / "params.yaml").write_text("train: {}\n")
     given = ("--bundle", ZIP, "--format", "saved-model", "--params", tmp_path / "params.yaml")
     assert command("export", tmp_path / "out", *given, *options).code == 0
-    assert ("searches as usual, and not as" in caplog.text) == warns
+    assert ("searches as usual, as that of --params cannot be read" in caplog.text) == warns
 
 
 def test_what_is_there_is_not_overwritten(command, one_line, tmp_path):

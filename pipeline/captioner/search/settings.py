@@ -8,6 +8,7 @@ from pipeline.params import Settings
 
 WIDEST = 100  # beam
 MOST_WORDS = 200  # of a caption that is searched
+# Settings by which a search is more than a beam, which is all that `sweep` tries.
 BEYOND = ("method", "min_words", "block_ngrams", "forbidden_words", "required_words")
 ALTERNATIVE = "|"  # between words of which one is enough: dog|dogs
 Word = Annotated[str, Field(min_length=1, pattern=r"^\S+$")]
@@ -41,10 +42,10 @@ class SearchSettings(Settings):
     block_ngrams: int = Field(ge=0, le=MOST_WORDS)
     forbidden_words: list[Word]
     required_words: list[Word]  # each must occur; of dog|dogs, one of them
-    consensus: float = Field(ge=0, le=1000)  # weight of the CIDEr to be expected; 0: none
     guide: float = Field(ge=0, le=1000)  # weight of the words to be expected; 0: none
     diverse: DiverseSettings
     sampling: SamplingSettings
+    consensus: float = Field(ge=0, le=1000)  # weight of the CIDEr to be expected; 0: none
 
     @classmethod
     def plain(cls, *, beam_width: int, length_penalty: float, max_words: int) -> "SearchSettings":
@@ -116,23 +117,11 @@ class SearchSettings(Settings):
     @field_validator("consensus")
     @classmethod
     def _chooses(cls, value: float, info: ValidationInfo) -> float:
-        is_drawn = info.data.get("method") == "sample"
-        if value > 0 and not is_drawn and info.data.get("beam_width", 2) == 1:
-            raise ValueError(
-                "chooses among captions, of which a beam_width of 1 finds one: set it to 0, or "
-                "raise beam_width"
-            )
-        return value
-
-    @field_validator("sampling")
-    @classmethod
-    def _draws_some(cls, value: SamplingSettings, info: ValidationInfo) -> SamplingSettings:
-        is_drawn = info.data.get("method") == "sample"
-        if is_drawn and info.data.get("consensus", 0) > 0 and value.samples == 1:
-            raise ValueError(
-                "consensus chooses among captions, of which one is drawn: raise samples, or set "
-                "consensus to 0"
-            )
+        name, found = "beam_width", info.data.get("beam_width")
+        if info.data.get("method") == "sample" and "sampling" in info.data:
+            name, found = "sampling.samples", info.data["sampling"].samples
+        if value > 0 and found == 1:
+            raise ValueError(f"chooses among captions, and {name} is 1: set it to 0, or raise that")
         return value
 
     @field_validator("diverse")
