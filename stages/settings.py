@@ -16,7 +16,8 @@ from pipeline.errors import InputError
 from pipeline.evaluation.sweep import SweepSettings
 from pipeline.exploration.settings import ExploreSettings
 from pipeline.images.features import FeaturesSettings
-from pipeline.images.settle import EncoderSettings
+from pipeline.images.networks import build
+from pipeline.images.settle import EncoderSettings, side_of
 from pipeline.params import Settings, load
 from pipeline.reporting.report.settings import ReportSettings
 from pipeline.text.clean import CleanSettings
@@ -51,14 +52,16 @@ def settings(
 
     `make repro` begins with this where params.yaml has changed since the last run.
     """
-    read, wrong = {}, []
+    read: dict[str, Any] = {}
+    wrong = []
     for section, cls in SECTIONS.items():
         try:
             read[section] = load(cls, section, params)
         except InputError as error:
             wrong.append(str(error))
     if not wrong:
-        wrong += [f"{params}: {told}" for told in [*_absent(read), *_at_odds(read)]]
+        found = [*_absent(read), *_no_such_layer(read["encoder"]), *_at_odds(read)]
+        wrong += [f"{params}: {told}" for told in found]
     if wrong:
         raise InputError("; ".join(dict.fromkeys(wrong)))  # a broken file is wrong for them all
     log.info("settings: every section of %s can be run", params)
@@ -77,6 +80,16 @@ def _absent(read: Mapping[str, Any]) -> list[str]:
         f"ingest.folder: expected the data set's folder. Received: {folder!r}, where there is none"
         f"{home}. {mend}"
     ]
+
+
+def _no_such_layer(encoder: EncoderSettings) -> list[str]:
+    """Tell of an earlier layer that the network has not: it is built, where any is named."""
+    try:
+        if encoder.layers:
+            build(encoder.network, side_of(encoder), encoder.layers)
+    except InputError as error:
+        return [str(error)]
+    return []
 
 
 def _at_odds(read: Mapping[str, Any]) -> list[str]:

@@ -106,6 +106,7 @@ def _params(path: Path, model: Model) -> dict[str, Any]:
             raise InputError(f"{path}: expected a section {name!r} of settings. Received: none")
     shape = {f"train.{name}": value for name, value in model.description.decoder}
     shape["encoder.network"] = model.spec.network
+    shape["encoder.layers"] = model.spec.layers
     for name, expected in shape.items():
         section, key = name.split(".")
         received = sections[section].get(key, expected)
@@ -139,7 +140,7 @@ def _what(model: Model, contents: Mapping[str, str]) -> str:
         **({"ensemble": f"of {seeds} seeds, log-probabilities averaged"} if seeds > 1 else {}),
         **({"consensus": QUOTES} if agrees else {}),
         "vocabulary": f"{len(model.vocabulary) - len(MARKS):,} words",
-        "encoder": f"`{spec.network}`, weights: {spec.source}",
+        "encoder": f"`{spec.layered}`, weights: {spec.source}",
         "pictures": f"RGB, squashed to {spec.side} x {spec.side} pixels",
         "features": " x ".join(map(str, description.feature_shape)),
         "encoder's fingerprint": f"`{spec.fingerprint}`",

@@ -5,8 +5,9 @@ Folder of an encoder:
     encoder.weights.h5   weights of the network's body, in Keras's own format
 
 The fingerprint is a hash of all by which one encoder differs from another: the network's name, the
-side and every weight. Features carry it, and are refused where another encoder is expected. (What
-our code makes of these has a version of its own: `inference.ENCODING`.)
+side, the earlier layers beside its own and every weight. Features carry it, and are refused where
+another encoder is expected. (What our code makes of these has a version of its own:
+`inference.ENCODING`.)
 """
 
 import hashlib
@@ -23,7 +24,7 @@ from pipeline.backend import jit
 from pipeline.errors import InputError
 from pipeline.files import folder_written_whole, write_sealed
 from pipeline.images.inference import inference_model
-from pipeline.images.networks import NETWORKS, with_preprocessing
+from pipeline.images.networks import NETWORKS, build, layers_of, with_preprocessing
 from pipeline.images.spec import (
     SPEC,
     WEIGHTS,
@@ -69,6 +70,7 @@ class Encoder:
             network=network,
             side=side,
             features=self.model.output_shape[-1],
+            layers=layers_of(body),
             source=source,
             fingerprint=known or fingerprint(body, network, side),
         )
@@ -96,7 +98,7 @@ class Encoder:
 
     def copy(self) -> "Encoder":
         """Give the same encoder with weights of its own, on the device that `keras.device` sets."""
-        body = NETWORKS[self.spec.network].body(None, self.spec.side)
+        body = build(self.spec.network, self.spec.side, self.spec.layers)
         body.set_weights(self.body.get_weights())
         return self._with(body, self.precision)
 
@@ -137,7 +139,7 @@ class Encoder:
             raise InputError(
                 f"{folder / SPEC}: expected one of {', '.join(NETWORKS)}. Received: {spec.network}"
             )
-        body = NETWORKS[spec.network].body(None, spec.side)
+        body = build(spec.network, spec.side, spec.layers)
         load_weights(body, folder / WEIGHTS, spec.network)
         encoder = cls(body, spec.network, spec.side, spec.source, pooling, precision)
         if encoder.spec != spec:
@@ -150,8 +152,10 @@ class Encoder:
 
 
 def fingerprint(body: keras.Model, network: str, side: int) -> str:
-    """Hash the network's name, the side and every weight, in order."""
-    digest = hashlib.sha256(json.dumps([network, side]).encode())
+    """Hash the network's name, the side, layers beside its own and every weight, in order."""
+    earlier = layers_of(body)
+    named = [network, side, earlier] if earlier else [network, side]
+    digest = hashlib.sha256(json.dumps(named).encode())
     for weight in body.get_weights():
         digest.update(json.dumps([str(weight.dtype), list(weight.shape)]).encode())
         digest.update(np.ascontiguousarray(weight).tobytes())

@@ -13,7 +13,7 @@ import numpy as np
 from keras import layers
 
 from pipeline.backend import jit
-from pipeline.images.networks import NETWORKS, before_pooling, with_preprocessing
+from pipeline.images.networks import NETWORKS, before_pooling, build, layers_of, with_preprocessing
 from pipeline.images.spec import Arithmetic, Pooling
 
 # Of all here, in networks.py and in compact.py that decides on the features of given weights: with
@@ -44,7 +44,7 @@ def in_precision(body: keras.Model, network: str, side: int, precision: Arithmet
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(f"mixed_{precision}")
     try:
-        other = NETWORKS[network].body(None, side)
+        other = build(network, side, layers_of(body))
     finally:
         keras.config.set_dtype_policy(before)
     other.set_weights(body.get_weights())

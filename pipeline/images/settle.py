@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from pipeline.errors import InputError
 from pipeline.images.encoder import Encoder, load_weights
 from pipeline.images.finetune import FinetuneSettings
-from pipeline.images.networks import NETWORKS
+from pipeline.images.networks import NETWORKS, beside
 from pipeline.images.train_encoder import CompactSettings
 from pipeline.params import Settings
 
@@ -36,6 +36,7 @@ class EncoderSettings(Settings):
     weights: str = Field(min_length=1)  # "train", "imagenet", or a file in weights_folder
     weights_folder: str  # for dvc.yaml: the command line has it
     side: int | None = Field(ge=32, le=1024)  # pixels; null: the network's own
+    layers: list[str]  # earlier ones, whose maps stand beside the network's own features
     compact: CompactSettings
     finetune: bool  # whether pretrained weights are continued on the captions' words
     finetuning: FinetuneSettings
@@ -74,6 +75,14 @@ class EncoderSettings(Settings):
         return self
 
     @model_validator(mode="after")
+    def _check_layers(self) -> "EncoderSettings":
+        if self.layers and self.network == "compact":
+            raise ValueError("layers is for the networks of keras.applications, not for compact")
+        if len(set(self.layers)) < len(self.layers):
+            raise ValueError(f"layers: expected each once. Received: {', '.join(self.layers)}")
+        return self
+
+    @model_validator(mode="after")
     def _check_finetune(self) -> "EncoderSettings":
         if self.finetune and self.weights == TRAIN:
             raise ValueError(
@@ -87,11 +96,13 @@ def pretrained(settings: EncoderSettings, weights_folder: Path) -> Encoder:
     """Build the network of `settings` with ImageNet weights or those of a file.
 
     Raises:
-        InputError: there are no such weights, they do not fit, or they cannot be fetched.
+        InputError: there are no such weights, they do not fit, or they cannot be fetched; or the
+            network has not one of the earlier layers.
     """
     network, side = settings.network, side_of(settings)
     if settings.weights == IMAGENET:
-        return Encoder(_imagenet(network, side, weights_folder), network, side, IMAGENET)
+        body = beside(_imagenet(network, side, weights_folder), settings.layers)
+        return Encoder(body, network, side, IMAGENET)
     path = weights_folder / settings.weights
     if not path.is_file():
         there = sorted(file.name for file in weights_folder.glob("*.h5")) or ["no .h5 file"]
@@ -101,7 +112,7 @@ def pretrained(settings: EncoderSettings, weights_folder: Path) -> Encoder:
         )
     body = NETWORKS[network].body(None, side)
     load_weights(body, path, network)
-    return Encoder(body, network, side, path.name)
+    return Encoder(beside(body, settings.layers), network, side, path.name)
 
 
 def untrained(settings: EncoderSettings) -> Encoder:

@@ -21,8 +21,14 @@ class Spec(BaseModel):
     network: str
     side: int = Field(ge=1, le=4096)  # pixels
     features: int  # width of a feature vector
+    layers: list[str] = []  # earlier ones, whose maps stand beside the network's own
     source: str  # where the weights came from: "train", "imagenet" or the file's name
     fingerprint: str  # 64 hexadecimal digits
+
+    @property
+    def layered(self) -> str:
+        """The network and the earlier layers beside its last one, for people."""
+        return " + ".join([self.network, *self.layers])
 
 
 def identity(fingerprint: str, pooling: Pooling, precision: Arithmetic) -> str:

@@ -73,7 +73,7 @@ def model_card(bundle: Path, words: int, metrics: Path | None) -> ModelCard:
     facts = (
         ("Decoder", f"{description.decoder.decoder}, {description.decoder.units} units"),
         ("Words it knows", f"{words - len(MARKS):,}"),
-        ("Network for pictures", f"{spec.network}, {spec.side} x {spec.side} pixels"),
+        ("Network for pictures", f"{spec.layered}, {spec.side} x {spec.side} pixels"),
         (
             "Its weights",
             "trained on the captions' words" if spec.source == "train" else spec.source,

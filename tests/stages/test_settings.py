@@ -76,6 +76,14 @@ def test_a_data_set_that_is_there_is_taken(told, tmp_path):
     assert not told(ingest__folder=str(tmp_path))
 
 
+def test_a_layer_that_the_network_has_not_is_told(told):
+    of_it = {"encoder__network": "MobileNetV2", "encoder__weights": "imagenet"}
+    assert not told(**of_it, encoder__layers=["block_13_expand_relu"])
+    message = told(**of_it, encoder__layers=["block_13_expand_rel"])
+    assert "encoder.layers: expected layers of mobilenetv2_1.00_224 that give a map" in message
+    assert "Nearest to it: block_13_expand_relu, " in message
+
+
 def test_all_wrong_sections_are_told_at_once(told):
     message = told(sweep__beam_widths=3, evaluate__max_words="many")
     assert "sweep.beam_widths: expected a list, such as [3]. Received: 3" in message

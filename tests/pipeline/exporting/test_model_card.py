@@ -153,6 +153,12 @@ def test_the_settings_of_another_model_are_refused(card):
             card(None, other)
 
 
+def test_settings_with_other_earlier_layers_are_refused(card):
+    other = {**PARAMS, "encoder": {**PARAMS["encoder"], "layers": ["block_13_expand_relu"]}}
+    with pytest.raises(InputError, match=r"encoder\.layers: \[\]\. Received: \['block_13"):
+        card(None, other)
+
+
 @pytest.mark.parametrize(
     ("metrics", "params"),
     [("{", None), ("[]", None), (None, "- 1"), (None, "a: [")],

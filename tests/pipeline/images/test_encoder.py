@@ -11,7 +11,7 @@ import pytest
 from pipeline.errors import InputError
 from pipeline.files import unsealed, write_sealed
 from pipeline.images.encoder import Encoder, fingerprint, load_weights
-from pipeline.images.networks import NETWORKS
+from pipeline.images.networks import NETWORKS, beside
 from pipeline.images.spec import SPEC, WEIGHTS, read_spec
 
 SIDE = 32
@@ -70,6 +70,22 @@ def test_saved_twice_it_has_the_same_bytes(encoder, saved, tmp_path):
     encoder.save(tmp_path / "again")
     for name in (SPEC, WEIGHTS):
         assert (tmp_path / "again" / name).read_bytes() == (saved / name).read_bytes()
+
+
+def test_earlier_layers_are_saved_and_loaded(tmp_path):
+    keras.utils.set_random_seed(1)
+    body = beside(NETWORKS["MobileNetV2"].body(None, SIDE), ["block_15_expand_relu", "block_5_add"])
+    encoder = Encoder(body, "MobileNetV2", SIDE, "random")
+    encoder.save(tmp_path / "encoder")
+    loaded, grid = (Encoder.load(tmp_path / "encoder", one) for one in ("average", "grid"))
+    assert loaded.spec == encoder.spec
+    assert (loaded.spec.layers, loaded.shape) == (["block_15_expand_relu", "block_5_add"], (2272,))
+    assert np.array_equal(loaded.encode(PIXELS), encoder.encode(PIXELS))
+    assert np.array_equal(loaded.copy().encode(PIXELS), encoder.encode(PIXELS))
+    assert grid.encode(PIXELS).shape == (3, 1, 1, 2272)
+    other = Encoder(beside(NETWORKS["MobileNetV2"].body(None, SIDE), []), "MobileNetV2", SIDE, "r")
+    other.body.set_weights(body.get_weights())
+    assert fingerprint(other.body, "MobileNetV2", SIDE) != encoder.spec.fingerprint
 
 
 def tiny(*weights: float) -> keras.Model:

@@ -7,7 +7,7 @@ from keras import layers
 
 from pipeline.images import inference
 from pipeline.images.inference import fold, in_precision, inference_model
-from pipeline.images.networks import NETWORKS, with_preprocessing
+from pipeline.images.networks import NETWORKS, beside, layers_of, with_preprocessing
 from pipeline.images.precision import least_cosine
 
 SIDE = 32
@@ -50,6 +50,31 @@ def test_a_folded_network_gives_the_same_features(mobilenet):
     close(folded.predict_on_batch(values), mobilenet.predict_on_batch(values))
     assert (normalisations(mobilenet), normalisations(folded)) == (52, 0)
     assert all(map(np.array_equal, before, mobilenet.get_weights()))
+
+
+# After an activation, after a normalisation that is folded, and between it and its convolution.
+EARLIER = ["block_13_expand_relu", "block_12_project_BN", "block_5_expand"]
+
+
+def test_a_folded_network_has_its_earlier_layers_still(mobilenet):
+    body = beside(mobilenet, EARLIER)
+    folded = fold(body)
+    values = NETWORKS["MobileNetV2"].preprocess(PIXELS.astype("float32"))
+    close(folded.predict_on_batch(values), body.predict_on_batch(values))
+    assert normalisations(folded) == 1, "the one whose convolution somebody else reads"
+    assert layers_of(folded) == layers_of(body) == EARLIER
+
+
+@pytest.mark.parametrize("pooling", ["average", "grid"])
+def test_earlier_layers_are_there_in_another_precision_and_before_pooling(mobilenet, pooling):
+    body = beside(mobilenet, EARLIER)
+    of_it = "MobileNetV2", SIDE, pooling
+    exact = inference_model(body, *of_it, "float32").predict_on_batch(PIXELS)
+    found = inference_model(body, *of_it, "bfloat16").predict_on_batch(PIXELS)
+    assert found.shape == exact.shape
+    assert exact.shape[-1] == body.output_shape[-1] == 1280 + 576 + 96 + 192
+    assert not np.array_equal(found, exact)
+    assert least_cosine(found, exact) > 0.99  # random weights
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from pipeline.errors import InputError
 from pipeline.images.compact import (
     EPSILON,
     MOMENTUM,
@@ -13,7 +14,14 @@ from pipeline.images.compact import (
     NormalisedPointwise,
     Places,
 )
-from pipeline.images.networks import NETWORKS, before_pooling, with_preprocessing
+from pipeline.images.networks import (
+    NETWORKS,
+    before_pooling,
+    beside,
+    build,
+    layers_of,
+    with_preprocessing,
+)
 from pipeline.images.settle import EncoderSettings
 
 PIXELS = np.random.default_rng(1).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
@@ -67,6 +75,91 @@ def test_a_network_turns_pictures_into_features(name, features):
 def test_before_pooling_there_is_a_map(name, side, shape):
     body = NETWORKS[name].body(None, side)
     assert before_pooling(body).output_shape == (None, *shape)
+
+
+EARLIER = ["block_13_expand_relu", "block_2_add"]  # of 6 x 6 and 24 x 24 places, the last of 3 x 3
+
+
+@pytest.fixture(scope="module")
+def network() -> keras.Model:
+    keras.utils.set_random_seed(1)
+    return NETWORKS["MobileNetV2"].body(None, 96)
+
+
+def test_earlier_layers_stand_beside_the_last_averaged_and_in_order(network):
+    pixels = np.random.default_rng(2).normal(size=(2, 96, 96, 3)).astype("float32")
+    given = keras.Model(network.inputs, [network.get_layer(name).output for name in EARLIER])
+    maps = [np.asarray(one) for one in given.predict_on_batch(pixels)]
+    expected = [network.predict_on_batch(pixels), *(one.mean((1, 2)) for one in maps)]
+    body = beside(network, EARLIER)
+    found = body.predict_on_batch(pixels)
+    np.testing.assert_allclose(found, np.concatenate(expected, axis=1), rtol=1e-4, atol=1e-5)
+    assert layers_of(body) == EARLIER
+    assert layers_of(beside(network, EARLIER[::-1])) == EARLIER[::-1]
+    assert [w.path for w in body.weights] == [w.path for w in network.weights], "the same weights"
+
+
+def test_a_grid_averages_larger_maps_to_the_places_of_the_last(network):
+    pixels = np.random.default_rng(2).normal(size=(1, 96, 96, 3)).astype("float32")
+    grid = before_pooling(beside(network, EARLIER)).predict_on_batch(pixels)
+    last = before_pooling(network).predict_on_batch(pixels)
+    assert grid.shape == (1, 3, 3, 1280 + 576 + 24)
+    np.testing.assert_allclose(grid[..., :1280], last, rtol=1e-4, atol=1e-5)
+    earlier = keras.Model(network.inputs, network.get_layer(EARLIER[0]).output)
+    wanted = np.asarray(earlier.predict_on_batch(pixels)).reshape(1, 3, 2, 3, 2, 576).mean((2, 4))
+    np.testing.assert_allclose(grid[..., 1280:-24], wanted, rtol=1e-4, atol=1e-5)
+    average = beside(network, EARLIER).predict_on_batch(pixels)
+    np.testing.assert_allclose(grid.mean((1, 2)), average, rtol=1e-3, atol=1e-5)
+
+
+def test_without_earlier_layers_a_body_is_as_it_was(network):
+    assert beside(network, []) is network
+    assert layers_of(network) == []
+
+
+def test_layers_that_keras_numbers_are_refused_as_their_names_change():
+    values = pixels = keras.Input((8, 8, 3))
+    numbered = [keras.layers.Conv2D(4, 3), keras.layers.BatchNormalization()]
+    for layer in (keras.layers.Conv2D(4, 3, name="mine"), *numbered):
+        values = layer(values)
+    other = keras.Model(pixels, keras.layers.GlobalAveragePooling2D()(values))
+    for layer in numbered:
+        with pytest.raises(InputError, match=r"Nearest to it: mine$"):
+            beside(other, [layer.name])
+    assert layers_of(beside(other, ["mine"])) == ["mine"]
+
+
+@pytest.mark.parametrize("name", ["block_13_expand_rel", "global_average_pooling2d", ""])
+def test_a_layer_that_is_none_is_told_with_those_nearest_to_it(network, name):
+    with pytest.raises(InputError, match=r"layers of mobilenet\S+ that give a map. Rec") as caught:
+        beside(network, [name])
+    assert repr(name) in str(caught.value)
+    nearest = str(caught.value).rpartition(": ")[2].split(", ")
+    assert layers_of(beside(network, nearest)) == nearest, "which would do"
+    if name:
+        assert ("block_13_expand_relu" in nearest) == name.startswith("block_13")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "earlier"),
+    [
+        ("ResNet50", "conv4_block6_out"),
+        ("ResNet50", "conv5_block2_out"),
+        ("ResNet101", "conv4_block23_out"),
+        ("InceptionV3", "mixed7"),
+        ("InceptionV3", "mixed9"),
+        ("Xception", "block13_sepconv2_bn"),
+        ("EfficientNetV2B0", "block5e_add"),
+    ],
+)
+def test_layers_that_docs_name_are_there(name, earlier):
+    side = NETWORKS[name].side
+    body = build(name, side, [earlier])
+    own = NETWORKS[name].body(None, side)
+    more = body.output_shape[-1] - own.output_shape[-1]
+    assert more == own.get_layer(earlier).output.shape[-1]
+    assert before_pooling(body).output_shape[1:3] == before_pooling(own).output_shape[1:3]
 
 
 @pytest.mark.slow

@@ -21,6 +21,7 @@ URL = "https://storage.googleapis.com/tensorflow/keras-applications/resnet/resne
 
 def settings(**changes: object) -> EncoderSettings:
     chosen = {"network": "compact", "weights": "train", "weights_folder": "w", "side": 32}
+    chosen["layers"] = []
     sections = {"compact": COMPACT, "finetune": False, "finetuning": FINETUNING}
     return EncoderSettings(**{**chosen, **sections, **changes})
 
@@ -129,3 +130,28 @@ def test_a_side_that_a_network_cannot_be_built_for_is_refused(network, least):
     assert side_of(settings(side=least, **given)) == least
     with pytest.raises(ValidationError, match=f"at least {least} pixels for {network}, not 64"):
         settings(side=64, **given)
+
+
+MOBILE = {"network": "MobileNetV2", "weights": "mine.weights.h5"}
+
+
+def test_earlier_layers_come_with_the_weights_of_the_file(tmp_path):
+    keras.utils.set_random_seed(2)
+    plain = NETWORKS["MobileNetV2"].body(None, 32)
+    plain.save_weights(tmp_path / "mine.weights.h5")
+    encoder = pretrained(settings(**MOBILE, layers=["block_15_expand_relu"]), tmp_path)
+    pairs = zip(encoder.body.get_weights(), plain.get_weights(), strict=True)
+    assert all(np.array_equal(*pair) for pair in pairs)
+    assert (encoder.spec.layers, encoder.spec.features) == (["block_15_expand_relu"], 1280 + 960)
+    without = pretrained(settings(**MOBILE), tmp_path)
+    assert without.spec.fingerprint != encoder.spec.fingerprint
+
+
+def test_earlier_layers_of_the_network_trained_here_are_refused():
+    with pytest.raises(ValidationError, match="not for compact"):
+        settings(layers=["places"])
+
+
+def test_an_earlier_layer_that_is_named_twice_is_refused():
+    with pytest.raises(ValidationError, match=r"each once\. Received: a, b, a"):
+        settings(**MOBILE, layers=["a", "b", "a"])

@@ -5,7 +5,7 @@ from typing import get_args
 
 import pytest
 
-from pipeline.images.spec import Arithmetic, Pooling, fingerprint_of, identity
+from pipeline.images.spec import Arithmetic, Pooling, Spec, fingerprint_of, identity
 
 FINGERPRINT = "ab" * 32
 
@@ -28,3 +28,9 @@ def test_no_two_ways_share_an_identity():
     names = {identity(FINGERPRINT, *way) for way in ways}
     assert len(names) == len(ways) == 6
     assert {fingerprint_of(name) for name in names} == {FINGERPRINT}
+
+
+def test_people_are_told_the_network_and_its_earlier_layers():
+    spec = Spec(network="ResNet50", side=224, features=9, source="x", fingerprint=FINGERPRINT)
+    assert spec.layered == "ResNet50"
+    assert spec.model_copy(update={"layers": ["a", "b"]}).layered == "ResNet50 + a + b"
