@@ -33,6 +33,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "weights": "train",
         "weights_folder": "",
         "side": 32,
+        "layers": [],
         "compact": {
             "labels": 20, "epochs": 1, "batch_size": 16, "learning_rate": 0.002, "seed": 1
         },
