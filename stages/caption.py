@@ -6,10 +6,9 @@ import sys
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 
 from pipeline.captioner.output import HEADS, WRITERS, Form, printable
 from pipeline.captioner.pictures import BATCH, Captioned, PictureCaptioner
@@ -25,7 +24,7 @@ from pipeline.images.description import (
 from pipeline.images.loose import find_pictures, names_of
 from pipeline.progress import WIDTH, Progress
 from stages.command import EXIT_BAD_INPUT, run
-from stages.trained import evaluated_search, given, last_trained
+from stages.trained import evaluated_search, given, last_trained, searched_with
 
 USUAL = SearchSettings.usual()
 # As evaluate.sampling has it.
@@ -200,7 +199,7 @@ def caption(
     draws_some = chooses or not sample  # where params.yaml draws, as many as there
     samples = max(usual.sampling.samples, best, 2 if chooses else 1) if draws_some else best
     sampling = {**usual.sampling.model_dump(), "samples": samples, **drawn}
-    search = _search(usual, **options, method=method, sampling=sampling)
+    search = searched_with(usual, **options, method=method, sampling=sampling)
     keeper = _Keeper(alt_text, force)
     names = _expanded(pictures, null)
     spelt = {Path(name): name for name in reversed(names)}  # of several, the first stays
@@ -260,18 +259,6 @@ def _check_search(
             f"--beam-width: expected at least --best, {best}: no more captions are kept than that. "
             f"Received: {beam_width}"
         )
-
-
-def _search(usual: SearchSettings, **options: Any) -> SearchSettings:
-    """Make settings of the search from options; what contradicts is one line."""
-    try:
-        return SearchSettings.model_validate({**usual.model_dump(), **options})
-    except ValidationError as error:
-        problem = error.errors()[0]
-        name = str(problem["loc"][-1])
-        option = f"--{name.replace('_', '-')}" if name in options else f"evaluate.{name} (--params)"
-        told = problem["msg"].removeprefix("Value error, ")  # which pydantic says of our own
-        raise InputError(f"{option}: {told}. Received: {problem['input']}") from error
 
 
 def _expanded(given: list[str], null: bool) -> list[str]:

@@ -15,6 +15,7 @@ from pipeline.images import finetune, train_encoder
 from pipeline.images.encoder import Encoder
 from pipeline.images.reading import Picture, read_batches
 from pipeline.images.settle import TRAIN, EncoderSettings, pretrained, untrained
+from pipeline.images.spec import FINETUNED
 from pipeline.params import load
 from pipeline.tables import CLEAN_CAPTIONS, IMAGES, read_table
 from stages.command import run
@@ -101,7 +102,7 @@ def _finetune(
     wanted = train_encoder.shares(texts, labels)
     finetune.finetune(made.model, made.body, pictures, raw, wanted, settings)
     spec = made.spec
-    return Encoder(made.body, spec.network, spec.side, f"{spec.source}, fine-tuned")
+    return Encoder(made.body, spec.network, spec.side, f"{spec.source}{FINETUNED}")
 
 
 def _lessons(

@@ -8,7 +8,7 @@ OUT/
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -102,7 +102,7 @@ def export(
     search = _plain(_usual(params, options) if searches else USUAL, options)
     with bundle_zip.opened(model or last_trained()) as folder, folder_written_whole(out) as new:
         contents = {PATHS[one]: CONTENTS[one] for one in forms}
-        model_card.write(new / CARD, folder, contents, search, metrics, params)
+        model_card.write(new / CARD, folder, contents, _searches(search, forms), metrics, params)
         if Format.bundle_zip in forms:
             bundle_zip.pack(folder, new / PATHS[Format.bundle_zip])
         if searches:
@@ -130,6 +130,13 @@ def _usual(params: Path | None, options: Mapping[str, Any]) -> SearchSettings:
             error,
         )
         return USUAL
+
+
+def _searches(search: SearchSettings, forms: Sequence[Format]) -> dict[str, SearchSettings]:
+    """Tell how each form searches by itself; the program beside a LiteRT model does greedily."""
+    greedy = SearchSettings.plain(beam_width=1, length_penalty=0, max_words=search.max_words)
+    every = {Format.saved_model: search, Format.litert: greedy}
+    return {PATHS[form]: one for form, one in every.items() if form in forms}
 
 
 def _plain(usual: SearchSettings, options: Mapping[str, Any]) -> SearchSettings:

@@ -1,6 +1,8 @@
 """A page in the browser to try a trained bundle on pictures (not a stage)."""
 
 import logging
+import signal
+import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import closing
@@ -15,7 +17,13 @@ from pipeline.serving.bounds import BEAM_WIDTHS, MIB, BeamWidth, Bounds
 from pipeline.serving.gradio_ready import make_ready
 from pipeline.text.marks import MARKS
 from stages.command import run
-from stages.trained import evaluated_search, given, last_trained
+from stages.trained import (
+    LAST_TRAINED,
+    evaluated_search,
+    given,
+    last_trained,
+    searched_with,
+)
 
 if TYPE_CHECKING:
     from pipeline.serving.examples import Example
@@ -45,7 +53,7 @@ def serve(
         Path | None,
         typer.Option(
             help="A params.yaml, whose section `evaluate` has the four that follow, where they are"
-            " not given."
+            " not given, and max_words."
         ),
     ] = None,
     consensus: Annotated[
@@ -85,8 +93,9 @@ def serve(
     chosen = given(
         consensus=consensus, guide=guide, length_penalty=length_penalty, beam_width=beam_width
     )
-    told = usual.model_copy(update=chosen)
-    search = told.consensus, told.guide, told.length_penalty, _offered(told.beam_width)
+    told = searched_with(usual, **chosen)
+    width = _offered(told.beam_width)
+    search = told.consensus, told.guide, told.length_penalty, width, told.max_words
     bounds = Bounds(int(max_mb * MIB), max_pixels, concurrency, queue, timeout)
     bundle = bundle or last_trained()
     with tempfile.TemporaryDirectory(prefix="caption-serve-") as folder:
@@ -107,6 +116,8 @@ def serve(
             shown = _examples(Path(folder) / "examples", examples, words, max_pixels)
             with closing(Describer(captioner, bounds, *search)) as describer:
                 describer.warm_up()
+                # uvicorn ends, and has this end the process: not before folders are removed.
+                signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
                 running = server.server_of(server.make_app(describer, card, shown))
                 name, used = taken.getsockname()[:2]
                 typer.echo(f"serve: http://{_written(name)}:{used} (Ctrl+C ends it)")
@@ -153,9 +164,13 @@ def _examples(
 
 
 def _metrics_beside(bundle: Path) -> Path | None:
-    """Find the scores where the pipeline writes them: data/train/bundle, data/evaluate/."""
-    path = bundle.resolve().parent.parent / METRICS
-    return path if path.is_file() else None
+    """Find the scores where the pipeline writes them: data/train/bundle, data/evaluate/.
+
+    Those of a bundle elsewhere may be another one's.
+    """
+    path = bundle.resolve()
+    scores = path.parents[1] / METRICS
+    return scores if path.parts[-2:] == LAST_TRAINED.parts[-2:] and scores.is_file() else None
 
 
 def _written(host: str) -> str:

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, ValidationError
 
 from pipeline.captioner.search.settings import SearchSettings
+from pipeline.errors import InputError
 from pipeline.params import load
 
 LAST_TRAINED = Path("data/train/bundle")
@@ -39,3 +40,19 @@ def evaluated_search(params: Path) -> SearchSettings:
 def given(**options: Any) -> dict[str, Any]:
     """Leave out the options that were not given: they win over `evaluated_search`, or its like."""
     return {name: value for name, value in options.items() if value is not None}
+
+
+def searched_with(usual: SearchSettings, **options: Any) -> SearchSettings:
+    """Put options in the place of what a search has.
+
+    Raises:
+        InputError: they contradict each other, or what it has.
+    """
+    try:
+        return SearchSettings.model_validate({**usual.model_dump(), **options})
+    except ValidationError as error:
+        problem = error.errors()[0]
+        name = str(problem["loc"][-1])
+        option = f"--{name.replace('_', '-')}" if name in options else f"evaluate.{name} (--params)"
+        told = problem["msg"].removeprefix("Value error, ")  # which pydantic says of our own
+        raise InputError(f"{option}: {told}. Received: {problem['input']}") from error

@@ -19,7 +19,7 @@ from pipeline.captioner.consensus import NGRAMS
 from pipeline.errors import InputError
 from pipeline.evaluation.metrics_file import other_tokens, read_metrics
 from pipeline.files import write_text
-from pipeline.images.spec import Spec, read_spec
+from pipeline.images.spec import FINETUNED, Spec, read_spec
 from pipeline.params import parse_yaml
 from pipeline.reporting.labels import FIGURES, LABELS, label
 from pipeline.text.marks import END, MARKS, UNKNOWN
@@ -55,7 +55,7 @@ def write(
     path: Path,
     folder: Path,
     contents: Mapping[str, str],
-    search: SearchSettings,
+    searches: Mapping[str, SearchSettings],
     metrics: Path | None,
     params: Path | None,
 ) -> None:
@@ -65,7 +65,7 @@ def write(
         path: the Markdown file.
         folder: the bundle.
         contents: what lies beside the card: path -> what it is.
-        search: settings of the search that is exported.
+        searches: of those contents that search by themselves, with which settings.
         metrics: `evaluate`'s metrics.json of this bundle, where there is one.
         params: the params.yaml that the bundle was made with, where there is one.
 
@@ -81,10 +81,10 @@ def write(
     parts = (
         _front_matter(scores),
         _what(model, contents),
-        _use(search),
+        _use(searches),
         _data(model, settings),
         _settings(settings),
-        _scores(scores, settings, search),
+        _scores(scores, settings, searches, description.members),
         _limits(model, settings),
     )
     write_text(path, "\n".join(parts))
@@ -107,9 +107,13 @@ def _params(path: Path, model: Model) -> dict[str, Any]:
     shape = {f"train.{name}": value for name, value in model.description.decoder}
     shape["encoder.network"] = model.spec.network
     shape["encoder.layers"] = model.spec.layers
+    if sections["encoder"].get("side") is not None:  # or it is the network's own
+        shape["encoder.side"] = model.spec.side
+    shape["encoder.finetune"] = model.spec.source.endswith(FINETUNED)
+    shape["features.pooling"] = "average" if len(model.description.feature_shape) == 1 else "grid"
     for name, expected in shape.items():
         section, key = name.split(".")
-        received = sections[section].get(key, expected)
+        received = sections.get(section, {}).get(key, expected)
         if received != expected:
             raise InputError(
                 f"{path}: expected the settings that the model was made with, {name}: {expected}. "
@@ -164,20 +168,21 @@ def _what(model: Model, contents: Mapping[str, str]) -> str:
     )
 
 
-def _use(search: SearchSettings) -> str:
-    return "\n".join(
-        [
-            "## Use",
-            "",
-            "For drafts of picture descriptions that a person reads before others rely on them,",
-            "and for teaching and comparing captioners. Not for decisions about people, and not",
-            "where a wrong description can do harm.",
-            "",
-            "Captions are searched with these settings:",
-            "",
-            _table(("setting", "value"), _in_use(search)),
-        ]
-    )
+def _use(searches: Mapping[str, SearchSettings]) -> str:
+    lines = [
+        "## Use",
+        "",
+        "For drafts of picture descriptions that a person reads before others rely on them,",
+        "and for teaching and comparing captioners. Not for decisions about people, and not",
+        "where a wrong description can do harm.",
+        "",
+    ]
+    for path, search in searches.items():
+        lines += [f"`{path}` searches captions with these settings:", ""]
+        lines.append(_table(("setting", "value"), _in_use(search)))
+    if not searches:
+        lines.append("Captions are searched as who uses it says: `caption` has options for it.\n")
+    return "\n".join(lines)
 
 
 def _in_use(search: SearchSettings) -> Iterable[tuple[str, str]]:
@@ -232,7 +237,10 @@ def _is_told(name: str, settings: Mapping[str, Any]) -> bool:
 
 
 def _scores(
-    scores: Mapping[str, Any] | None, settings: Mapping[str, Any] | None, search: SearchSettings
+    scores: Mapping[str, Any] | None,
+    settings: Mapping[str, Any] | None,
+    searches: Mapping[str, SearchSettings],
+    members: int,
 ) -> str:
     lines = ["## Scores", ""]
     if scores is None:
@@ -257,26 +265,34 @@ def _scores(
         lines.append(_table(("figure", "value"), others))
     if told_tokens := other_tokens(scores):
         lines.append(f"{told_tokens}.\n")
-    lines.append(_searched(settings, search) + "\n")
+    lines += [f"{told}\n" for told in _searched(settings, searches, members)]
     absent = scores.get("missing")
     for name, reason in sorted(absent.items()) if isinstance(absent, dict) else ():
         lines.append(f"{MISSING}{label(name)}: {reason}.\n")
     return "\n".join(lines)
 
 
-def _searched(settings: Mapping[str, Any] | None, search: SearchSettings) -> str:
-    """Tell whether the scores are of the search that is exported."""
+def _searched(
+    settings: Mapping[str, Any] | None, searches: Mapping[str, SearchSettings], members: int
+) -> Iterable[str]:
+    """Tell whether the scores are of what is exported, and of its search."""
     measured = (settings or {}).get("evaluate")
     if measured is None:
-        return f"{MISSING}the search settings that the scores were measured with."
-    different = [
-        f"`{name}`: {json.dumps(measured[name])} there, {json.dumps(value)} here"
-        for name, value in search.model_dump().items()
-        if name in measured and measured[name] != value and _matters(name, measured, search)
-    ]
-    if not different:
-        return "They were measured with the search settings of these files."
-    return f"They were measured with other search settings: {'; '.join(different)}."
+        yield f"{MISSING}the search settings that the scores were measured with."
+        return
+    if members > 1 and not measured.get("ensemble", True):
+        yield f"They are of the best seed alone; here all {members} caption together."
+    for path, search in searches.items():
+        different = [
+            f"`{name}`: {json.dumps(measured[name])} there, {json.dumps(value)} here"
+            for name, value in search.model_dump().items()
+            if name in measured and measured[name] != value and _matters(name, measured, search)
+        ]
+        if different:
+            told = "; ".join(different)
+            yield f"They were measured with other search settings than `{path}` has: {told}."
+        else:
+            yield f"They were measured with the search settings of `{path}`."
 
 
 def _matters(name: str, measured: Mapping[str, Any], search: SearchSettings) -> bool:

@@ -118,7 +118,8 @@ class Encoder:
         """Write the folder that the module's head describes, with the same bytes each time."""
         with folder_written_whole(folder) as new:
             weights.save(self.body, new / WEIGHTS)
-            write_sealed(new / SPEC, self.spec.model_dump())
+            # Without layers as before there were any: releases of then read it.
+            write_sealed(new / SPEC, self.spec.model_dump(exclude_defaults=True))
 
     @classmethod
     def load(
@@ -139,7 +140,12 @@ class Encoder:
             raise InputError(
                 f"{folder / SPEC}: expected one of {', '.join(NETWORKS)}. Received: {spec.network}"
             )
-        body = build(spec.network, spec.side, spec.layers)
+        try:
+            body = build(spec.network, spec.side, spec.layers)
+        except (InputError, ValueError) as error:  # of a layer that is none, or is named twice
+            raise InputError(
+                f"{folder / SPEC}: expected a side and layers of {spec.network}. Received: {error}"
+            ) from error
         load_weights(body, folder / WEIGHTS, spec.network)
         encoder = cls(body, spec.network, spec.side, spec.source, pooling, precision)
         if encoder.spec != spec:

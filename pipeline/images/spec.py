@@ -9,6 +9,7 @@ from pipeline.errors import InputError
 from pipeline.files import unsealed
 
 SPEC, WEIGHTS = "encoder.json", "encoder.weights.h5"
+FINETUNED = ", fine-tuned"  # ends the source of weights that were continued here
 Pooling = Literal["average", "grid"]  # one vector a picture, or the map before pooling
 Arithmetic = Literal["float32", "bfloat16", "float16"]  # that the network computes in
 

@@ -136,6 +136,7 @@ class Describer:
         consensus, guide: their weights in every search; 0: none.
         length_penalty: exponent of the usual length.
         beam_width: where a request names none.
+        max_words: bound on the words of the usual length.
 
     Attributes:
         usual: the choice of a request that names none.
@@ -149,12 +150,13 @@ class Describer:
         guide: float = 0.0,
         length_penalty: float = USUAL.length_penalty,
         beam_width: BeamWidth = 3,
+        max_words: int = USUAL.max_words,
     ) -> None:
         self.captioner = captioner
         self.bounds = bounds
         self.usual = Choice(beam_width)
         self.weights = {"consensus": consensus, "guide": guide}
-        self.length_penalty = length_penalty
+        self.usual_length = {"length_penalty": length_penalty, "max_words": max_words}
         self._readers = ThreadPoolExecutor(bounds.concurrency, thread_name_prefix="read")
         self._batches = Batches[_Key, np.ndarray, _Found](self._caption, bounds.concurrency)
         self._turns = threading.BoundedSemaphore(bounds.concurrency)
@@ -299,7 +301,7 @@ class Describer:
     def _search(self, choice: Choice) -> SearchSettings:
         own: dict[str, float] = dict(self.weights)
         if choice.length == self.usual.length:
-            own["length_penalty"] = self.length_penalty
+            own |= self.usual_length
         return choice.search.model_copy(update=own)
 
     def _caption(self, key: _Key, pictures: Sequence[np.ndarray]) -> list[_Found]:

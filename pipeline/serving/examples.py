@@ -72,6 +72,7 @@ def examples_of(source: Path, folder: Path, count: int, max_pixels: int) -> list
         except (PictureError, SystemRefusedError):
             continue
         copy = folder / f"example-{len(examples) + 1}.jpg"
+        picture.info.clear()  # a remark in a JPEG or GIF would go along
         picture.save(copy, quality=90)
         examples.append(Example(copy, f"Example {len(examples) + 1}"))
         if len(examples) == count:

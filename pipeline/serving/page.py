@@ -2,7 +2,9 @@
 
 import itertools
 import logging
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TypedDict
 
@@ -193,7 +195,7 @@ def _fetch_nothing() -> None:
 
 
 def _go_on_removing() -> None:
-    """Have Gradio go on removing uploads whatever happens to one look for old ones.
+    """Have Gradio remove all uploads, whatever happens to one look for old ones.
 
     It looks through a set to which requests add at the same time, which may end in a RuntimeError,
     and with it all later looks. What is left then is removed a minute later. A file that cannot be
@@ -208,8 +210,26 @@ def _go_on_removing() -> None:
             pass
         except OSError as error:
             log.warning("serve: an upload cannot be removed: %s", error)
+        if age is not None:
+            _remove_unclaimed(Path(get_upload_folder()), age)
 
     route_utils.delete_files_created_by_app = remove_some
+
+
+def _remove_unclaimed(folder: Path, age: float) -> None:
+    """Remove what was uploaded and never became a picture of the page.
+
+    Gradio knows nothing more of an upload that was cut off, or that came under a name it does not
+    ask for: their files stay where it wrote them first, at the top of the folder.
+
+    Args:
+        folder: of uploads.
+        age: seconds since something was written to a file that is removed.
+    """
+    for path in folder.iterdir():
+        with suppress(OSError):  # somebody else's removal, or one to be tried again
+            if path.is_file() and time.time() - path.stat().st_mtime > age:
+                path.unlink()
 
 
 def theme() -> gr.themes.Base:

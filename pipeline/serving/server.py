@@ -9,7 +9,8 @@ Errors have the status of `bounds.STATUS` and `Problem` as JSON.
 
 import socket
 import tempfile
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -25,7 +26,7 @@ from pipeline.errors import InputError
 from pipeline.serving.bounds import BEAM_WIDTHS, STATUS, RequestError
 from pipeline.serving.describe import LENGTHS, Choice, Describer, Description
 from pipeline.serving.examples import Example
-from pipeline.serving.guard import Guard
+from pipeline.serving.guard import MULTIPART, Guard
 from pipeline.serving.model_card import ModelCard
 from pipeline.serving.page import build, theme
 from pipeline.serving.script import SCRIPT
@@ -33,6 +34,7 @@ from pipeline.serving.style import STYLE, WHOLE_PAGE
 
 EARLY = ("busy", "bad_setting")  # reasons that may be told before the picture has come
 SPARE = 8  # threads beyond those that may wait: they refuse the others at once
+IN_MEMORY = 2**29  # bytes of pictures that the interface holds, those that still come included
 CONNECTIONS = 512  # an open page holds two
 KEEP_ALIVE = 20  # seconds that an idle connection is kept
 HEAD = f"<style>{WHOLE_PAGE}</style>\n<script>{SCRIPT}</script>"
@@ -80,6 +82,41 @@ class Health(BaseModel):
     attention: bool = Field(description="Whether the model can tell where it looked.")
 
 
+class Bodies:
+    """The bodies of requests that are in memory, all together within a bound.
+
+    Args:
+        most: bytes of them.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most, self.bytes = most, 0  # changed by the event loop alone
+
+    @asynccontextmanager
+    async def of(self, request: Request) -> AsyncIterator[bytes]:
+        """Read a request's body, which counts from its first byte until it is let go.
+
+        Raises:
+            RequestError: others take all the room.
+        """
+        chunks: list[bytes] = []
+        size = 0
+        try:
+            async for chunk in request.stream():  # the guard bounds each by itself
+                size += len(chunk)
+                self.bytes += len(chunk)
+                if self.bytes > self.most:
+                    raise RequestError(
+                        "busy", "Pictures of others take all the room. Try again in a few seconds."
+                    )
+                chunks.append(chunk)
+            body = b"".join(chunks)
+            chunks.clear()
+            yield body
+        finally:
+            self.bytes -= size
+
+
 def make_app(describer: Describer, model: ModelCard, examples: Sequence[Example]) -> Guard:
     """Make the whole application: interface, page, and the guard before both."""
     bounds = describer.bounds
@@ -118,6 +155,7 @@ def make_app(describer: Describer, model: ModelCard, examples: Sequence[Example]
 
 def _add_routes(api: FastAPI, describer: Describer) -> None:
     bounds = describer.bounds
+    bodies = Bodies(max(IN_MEMORY, bounds.bytes + MULTIPART))
     limiter: list[anyio.CapacityLimiter] = []  # made in the event loop that uses it
     problems = {status: {"model": Problem} for status in sorted(set(STATUS.values()))}
 
@@ -148,12 +186,12 @@ def _add_routes(api: FastAPI, describer: Describer) -> None:
         """
         choice = Choice.checked(beam_width, length)
         describer.check_room()  # who would be refused afterwards takes no memory before
-        picture = await request.body()  # which the guard counts as it comes
         if not limiter:
             limiter.append(anyio.CapacityLimiter(bounds.concurrency + bounds.queue + SPARE))
-        found = await anyio.to_thread.run_sync(
-            lambda: describer.describe(picture, choice, looks=attention), limiter=limiter[0]
-        )
+        async with bodies.of(request) as picture:
+            found = await anyio.to_thread.run_sync(
+                lambda: describer.describe(picture, choice, looks=attention), limiter=limiter[0]
+            )
         return _described(found)
 
     @api.get("/api/health", response_model=Health)

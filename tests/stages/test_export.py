@@ -91,11 +91,12 @@ def test_it_searches_as_evaluate_does_as_far_as_a_model_can(
     params.write_text(yaml.safe_dump(known))
     given = ("--bundle", ZIP, "--params", params, *options)
     assert command("export", tmp_path / "out", *given, "--format", "saved-model").code == 0
-    assert asked[0].model_dump(include=expected.keys()) == expected
+    assert asked[0]["saved-model"].model_dump(include=expected.keys()) == expected
     assert (told in caplog.text) if told else not caplog.text
     caplog.clear()
     assert command("export", tmp_path / "zip", *given, "--format", "bundle-zip").code == 0
     assert not caplog.text, "the bundle is searched in as one likes"
+    assert asked[1] == {}
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import yaml
 
 from pipeline.captioner.bundle_zip import pack
 from pipeline.errors import InputError
+from stages.serve import _metrics_beside
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -76,15 +77,31 @@ def test_it_searches_as_params_yaml_says_but_for_what_is_given(
 ):
     known = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
     known["evaluate"] |= {"beam_width": 20, "length_penalty": 0.9, "guide": 3.0, "consensus": 5.0}
-    known["evaluate"] |= {"forbidden_words": ["man"]}
+    known["evaluate"] |= {"forbidden_words": ["man"], "max_words": 9}
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump(known))
     bundle = trained.data / "train" / "bundle"
     command("serve", "--bundle", bundle, "--port", 0, "--params", path, "--guide", 0)
     command("serve", "--bundle", bundle, "--port", 0)
-    assert describers == [(5.0, 0.0, 0.9, 10), (0.0, 0.0, 0.5, 3)]
+    assert describers == [(5.0, 0.0, 0.9, 10, 9), (0.0, 0.0, 0.5, 3, 20)]
     assert "evaluate.beam_width: 20 is none that the page offers" in caplog.text
     assert "without evaluate.forbidden_words" in caplog.text
+
+
+def test_of_one_caption_consensus_cannot_choose(command, one_line):
+    line = one_line(command("serve", "--beam-width", 1, "--consensus", 5))
+    assert "--consensus: chooses among captions, and beam_width is 1" in line
+
+
+@pytest.mark.parametrize(
+    ("bundle", "found"),
+    [("train/bundle", True), ("train-old/bundle", False), ("release/bundle.zip", False)],
+)
+def test_scores_are_taken_from_beside_what_the_pipeline_trained_alone(tmp_path, bundle, found):
+    metrics = tmp_path / "evaluate" / "metrics.json"
+    metrics.parent.mkdir()
+    metrics.write_text("{}")
+    assert _metrics_beside(tmp_path / bundle) == (metrics if found else None)
 
 
 def test_only_widths_that_are_offered(command):
@@ -94,7 +111,8 @@ def test_only_widths_that_are_offered(command):
 
 
 @pytest.mark.slow
-def test_it_listens_at_the_loopback_address_answers_and_leaves_nothing(trained, tmp_path):
+@pytest.mark.parametrize("ended_by", [signal.SIGINT, signal.SIGTERM])
+def test_it_listens_at_the_loopback_address_answers_and_leaves_nothing(trained, tmp_path, ended_by):
     """In a process of its own, as a person starts it."""
     bundle = tmp_path / "bundle.zip"
     pack(trained.data / "train" / "bundle", bundle)
@@ -118,10 +136,10 @@ def test_it_listens_at_the_loopback_address_answers_and_leaves_nothing(trained, 
         assert all(0 < caption["probability"] < 1 for caption in captions)
         with urllib.request.urlopen(url, timeout=60) as answer:
             assert b"gradio" in answer.read()
-        process.send_signal(signal.SIGINT)
+        process.send_signal(ended_by)
         _, err = process.communicate(timeout=60)
     finally:
         process.kill()
-    assert process.returncode == 0, err
+    assert process.returncode == (0 if ended_by == signal.SIGINT else 128 + ended_by), err
     assert "Traceback" not in err
     assert list(tmp_path.glob("caption-serve-*")) == []

@@ -50,7 +50,8 @@ def card(inject_folder, search, tmp_path):
             paths["params"].write_text(params if type(params) is str else yaml.safe_dump(params))
         contents = {"saved-model": "a model"}
         out = tmp_path / "README.md"
-        model_card.write(out, inject_folder, contents, search, paths["metrics"], paths["params"])
+        searches = {"saved-model": search}
+        model_card.write(out, inject_folder, contents, searches, *paths.values())
         return out.read_text()
 
     return write
@@ -81,7 +82,7 @@ def test_it_tells_what_the_bundle_says(card, inject_folder):
     assert "| `saved-model` | a model |" in text
 
 
-def test_it_tells_that_a_bundle_quotes_captions(inject_folder, search, tmp_path):
+def test_it_tells_that_a_bundle_quotes_captions(inject_folder, tmp_path):
     texts = []
     features, captions = np.eye(2, 4), [[["a", "dog"]], [["a", "dog", "runs"]]]
     kept = Consensus.fit(
@@ -95,7 +96,7 @@ def test_it_tells_that_a_bundle_quotes_captions(inject_folder, search, tmp_path)
         bundle.save(folder, [one.decoder], words, encoder, shape, own.encoder, consensus)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Consensus, "load", None)  # it need not be read
-            model_card.write(tmp_path / "card.md", folder, {}, search, None, None)
+            model_card.write(tmp_path / "card.md", folder, {}, {}, None, None)
         texts.append((tmp_path / "card.md").read_text())
     for told in ("quotes what captions", "has the features of these pictures"):
         assert [told in text for text in texts] == [False, True]
@@ -136,8 +137,33 @@ def test_settings_are_those_that_made_the_model_and_no_places(card):
 def test_it_tells_where_the_scores_are_of_another_search(card):
     assert "`max_words`: 20 there, 8 here" in card(METRICS, PARAMS)
     same = {**PARAMS, "evaluate": {**PARAMS["evaluate"], "max_words": 8}}
-    assert "the search settings of these files" in card(METRICS, same)
+    assert "the search settings of `saved-model`" in card(METRICS, same)
     assert "Missing: the search settings" in card(METRICS)
+
+
+def test_each_file_that_searches_is_told_with_its_own_search(inject_folder, search, tmp_path):
+    greedy = search.model_copy(update={"beam_width": 1})
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(PARAMS))
+    (tmp_path / "metrics.json").write_text(json.dumps(METRICS))
+    given = tmp_path / "metrics.json", tmp_path / "params.yaml"
+    searches = {"saved-model": search, "litert": greedy}
+    model_card.write(tmp_path / "card.md", inject_folder, {}, searches, *given)
+    text = (tmp_path / "card.md").read_text()
+    for path, width in (("saved-model", 2), ("litert", 1)):
+        told = text.split(f"`{path}` searches captions with these settings:")[1]
+        assert told.index(f"| `beam_width` | {width} |") < 120
+    assert "settings than `litert` has: `beam_width`: 2 there, 1 here" in text
+    model_card.write(tmp_path / "card.md", inject_folder, {}, {}, *given)
+    text = (tmp_path / "card.md").read_text()
+    assert "searched as who uses it says" in text
+    assert "beam_width`: " not in text
+
+
+@pytest.mark.parametrize(("members", "together"), [(1, False), (3, True), (3, False)])
+def test_it_tells_where_the_scores_are_of_one_seed_and_the_model_of_several(members, together):
+    settings = {"evaluate": {**PARAMS["evaluate"], "ensemble": together}}
+    told = " ".join(model_card._searched(settings, {}, members))
+    assert ("of the best seed alone; here all 3" in told) == (members > 1 and not together)
 
 
 def test_drawn_pictures_are_told_as_such(card):
@@ -147,7 +173,11 @@ def test_drawn_pictures_are_told_as_such(card):
 
 
 def test_the_settings_of_another_model_are_refused(card):
-    for section, name, value in (("train", "units", 8), ("encoder", "network", "ResNet50")):
+    others = [
+        *(("train", "units", 8), ("encoder", "network", "ResNet50"), ("encoder", "side", 999)),
+        *(("encoder", "finetune", True), ("features", "pooling", "grid")),
+    ]
+    for section, name, value in others:
         other = {**PARAMS, section: {**PARAMS[section], name: value}}
         with pytest.raises(InputError, match=f"{section}.{name}: .* Received: {value}"):
             card(None, other)

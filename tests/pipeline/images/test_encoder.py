@@ -133,6 +133,19 @@ def test_another_description_is_refused(copy, changes):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("layers", [["block_99"], ["block_5_add", "block_5_add"]])
+def test_layers_that_cannot_be_are_told_with_the_file(tmp_path, layers):
+    body = NETWORKS["MobileNetV2"].body(None, SIDE)
+    Encoder(body, "MobileNetV2", SIDE, "random").save(tmp_path / "encoder")
+    path = tmp_path / "encoder" / SPEC
+    spec = json.loads(unsealed(path.read_bytes()))
+    assert "layers" not in spec, "as before there were any"
+    write_sealed(path, {**spec, "layers": layers})
+    with pytest.raises(InputError, match=f"{SPEC}: expected a side and layers of Mob") as caught:
+        Encoder.load(tmp_path / "encoder")
+    assert "\n" not in str(caught.value)
+
+
 def test_missing_files_are_named(copy):
     (copy / WEIGHTS).unlink()
     with pytest.raises(InputError, match=WEIGHTS):

@@ -61,14 +61,15 @@ def test_a_guide_is_part_of_every_search(captioner, bounds, picture_bytes, monke
 
 
 def test_the_usual_search_is_as_the_server_was_started(captioner, bounds, picture_bytes, file):
-    with closing(Describer(captioner, bounds, length_penalty=2.0, beam_width=5)) as describer:
+    with closing(Describer(captioner, bounds, 0, 0, 2.0, 5, max_words=7)) as describer:
         assert describer.usual == Choice(5, "usual")
         assert describer._search(describer.usual).length_penalty == 2.0
+        assert describer._search(describer.usual).max_words == 7
         assert describer._search(Choice(3, "usual")).length_penalty == 2.0
         for length in ("short", "long"):
             assert describer._search(Choice(5, length)) == Choice(5, length).search
         found = describer.describe(picture_bytes(), describer.usual, looks=False)
-    search = Choice(5, "usual").search.model_copy(update={"length_penalty": 2.0})
+    search = Choice(5, "usual").search.model_copy(update={"length_penalty": 2.0, "max_words": 7})
     pixels = read_square(file(picture_bytes()), captioner.side, 10**6)
     [expected] = captioner.caption(pixels[None], search)
     assert [one.text for one in found.captions] == [one.text for one in expected]

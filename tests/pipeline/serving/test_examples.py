@@ -23,13 +23,17 @@ def test_ones_own_are_copied_small_and_without_their_remarks(tmp_path):
     out.mkdir()
     exif = Image.Exif()
     exif[0x8298] = "somebody"
-    Image.new("RGB", (2000, 1000), "red").save(source / "b.jpg", exif=exif)
+    Image.new("RGB", (2000, 1000), "red").save(
+        source / "b.jpg", exif=exif, comment=b"somebody at home"
+    )
     (source / "a.jpg").write_bytes(b"broken")
     (source / "notes.txt").write_text("nothing")
     [example] = examples_of(source, out, 3, 10**7)
     with Image.open(example.path) as copy:
         assert copy.size == (THUMBNAIL, THUMBNAIL // 2)
         assert not copy.getexif()
+        assert "comment" not in copy.info
+    assert b"somebody" not in example.path.read_bytes()
 
 
 def test_a_folder_without_pictures_is_told(tmp_path):

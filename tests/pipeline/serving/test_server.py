@@ -3,6 +3,8 @@
 import asyncio
 import http.client
 import json
+import os
+import time
 import urllib.error
 import urllib.request
 import uuid
@@ -15,8 +17,9 @@ from typing import Any
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.serving.bounds import STATUS
+from pipeline.serving.bounds import STATUS, RequestError
 from pipeline.serving.describe import Choice
+from pipeline.serving.server import Bodies
 
 
 @dataclass(frozen=True)
@@ -187,6 +190,51 @@ def test_uploads_are_removed_for_ever_though_one_look_fails(running, monkeypatch
     with pytest.raises(TimeoutError):
         asyncio.run(asyncio.wait_for(schedule, 0.2))
     assert len(looks) > 1
+
+
+def test_what_was_uploaded_and_never_claimed_is_removed_when_it_is_old(tmp_path):
+    from pipeline.serving import page
+
+    for name, age in (("tmpold", 400), ("tmpnew", 10)):
+        (tmp_path / name).write_bytes(b"cut off")
+        os.utime(tmp_path / name, [time.time() - age] * 2)
+    (tmp_path / "hash").mkdir()
+    (tmp_path / "hash" / "picture.jpg").write_bytes(b"Gradio's to remove")
+    page._remove_unclaimed(tmp_path, 300)
+    assert {path.name for path in tmp_path.rglob("*")} == {"tmpnew", "hash", "picture.jpg"}
+
+
+class Coming:
+    """A request whose body comes chunk by chunk, after which it waits."""
+
+    def __init__(self, *chunks: bytes) -> None:
+        self.chunks = chunks
+
+    async def stream(self):
+        for chunk in self.chunks:
+            await asyncio.sleep(0)
+            yield chunk
+
+
+def test_bodies_of_all_requests_together_are_bounded_while_they_come():
+    bodies = Bodies(10)
+
+    async def read(*chunks: bytes) -> bytes:
+        async with bodies.of(Coming(*chunks)) as body:
+            await asyncio.sleep(0.01)
+            return body
+
+    async def both():
+        return await asyncio.gather(
+            read(b"1234", b"56"), read(b"abc", b"def"), return_exceptions=True
+        )
+
+    first, second = asyncio.run(both())
+    assert first == b"123456"
+    assert isinstance(second, RequestError)
+    assert second.reason == "busy"
+    assert bodies.bytes == 0, "both are let go"
+    assert asyncio.run(read(b"1234567890")) == b"1234567890"
 
 
 def refused_everywhere(ask, upload, call, name: str, content: bytes, reasons: str) -> None:
