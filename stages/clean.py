@@ -23,7 +23,9 @@ def clean(
     """Turn CAPTIONS into tokens; write those that stay and those that go into OUT."""
     settings = load(cleaning.CleanSettings, "clean", params)
     cleaned = cleaning.clean(read_table(captions, CAPTIONS).to_pylist(), settings)
-    write_rows(out / "dropped.parquet", cleaned.dropped, DROPPED, sort_by=["item"])
+    listed = out / "dropped.parquet"  # to be looked up even where the run stops
+    write_rows(listed, cleaned.dropped, DROPPED, sort_by=["item"])
+    cleaning.check_share(cleaned, settings.max_dropped, str(listed))
     write_rows(
         out / "captions.parquet",
         cleaned.captions,

@@ -76,12 +76,17 @@ def _tell(
         tried = f"{row['beam_width']:>10} {row['length_penalty']:>14g} {row['guide']:>6g}"
         typer.echo(f"{tried} {row['consensus']:>9g} {scores}{mark}")
     choices = {name: set(getattr(settings, TRIED[name])) for name in TRIED}
-    varied = [f"  {name}: {best[name]}" for name, values in choices.items() if len(values) > 1]
+    # A beam of 1 has no consensus, whatever was asked of the wider ones.
+    varied = [
+        f"  {name}: {best[name]}"
+        for name, values in choices.items()
+        if len(values) > 1 or best[name] not in values
+    ]
     if varied:
         typer.echo("\nThe best on the validation split, for params.yaml:\n\nevaluate:")
         typer.echo("\n".join(varied))
     for name, values in choices.items():
-        if len(values) == 1:
+        if values == {best[name]}:
             typer.echo(f"# {name} was {best[name]} in all of them: sweep.{TRIED[name]}")
 
 

@@ -181,10 +181,10 @@ def _stages(read: Callable[[str], str], paths: Paths) -> dict[str, Mapping[str, 
 def _not_run(
     stages: Mapping[str, Mapping[str, Any]], paths: Paths, params: Mapping[str, Any]
 ) -> tuple[str, ...]:
-    """List settings whose values are not those that the stages were run with."""
+    """List settings whose values are not those that the predictions were made with."""
     used: dict[str, Any] = {}
-    for stage in stages.values():
-        used.update((stage.get("params") or {}).get(paths.params) or {})
+    for name in _leading(stages, paths.predictions) or stages:
+        used.update((stages[name].get("params") or {}).get(paths.params) or {})
     return tuple(sorted(name for name, value in used.items() if _setting(params, name) != value))
 
 
@@ -194,21 +194,33 @@ def _behind(stages: Mapping[str, Mapping[str, Any]], predictions: str) -> tuple[
     By dvc.lock, which has the hash of a file once as what a stage made and once as what another
     read. Only stages whose outputs lead to the predictions count.
     """
-    makers = {
-        out["path"]: (name, out.get("md5"))
-        for name, stage in stages.items()
-        for out in stage.get("outs") or ()
-    }
-    waiting = [makers[predictions][0]] if predictions in makers else []
+    makers = _makers(stages)
     found: set[str] = set()
-    for name in waiting:  # it grows meanwhile
+    for name in _leading(stages, predictions):
         for dep in stages[name].get("deps") or ():
             maker, made = makers.get(dep["path"], (name, dep.get("md5")))
             if dep.get("md5") != made:
                 found.add(f"`{name}` has not run since `{maker}`")
-            if maker not in waiting:
-                waiting.append(maker)
     return tuple(sorted(found))
+
+
+def _leading(stages: Mapping[str, Mapping[str, Any]], predictions: str) -> list[str]:
+    """List the stages that lead to the predictions; none where no stage makes them."""
+    makers = _makers(stages)
+    found = [makers[predictions][0]] if predictions in makers else []
+    for name in found:  # it grows meanwhile
+        makes = (makers.get(dep["path"]) for dep in stages[name].get("deps") or ())
+        found += dict.fromkeys(one[0] for one in makes if one and one[0] not in found)
+    return found
+
+
+def _makers(stages: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str, Any]]:
+    """Tell of each output the stage that made it, and its hash then."""
+    return {
+        out["path"]: (name, out.get("md5"))
+        for name, stage in stages.items()
+        for out in stage.get("outs") or ()
+    }
 
 
 def _setting(params: Mapping[str, Any], name: str) -> Any:

@@ -2,6 +2,7 @@
 
 import os
 import posixpath
+import unicodedata
 from collections.abc import Collection, Iterator
 from itertools import chain
 from pathlib import Path
@@ -23,6 +24,10 @@ SPLIT_NAMES = {name: name for name in SPLITS} | {
     "validation": "val",
     "dev": "val",
 }
+NORMALISED = (
+    " Its name looks the same and is written otherwise, as macOS does (Unicode NFD, not NFC):"
+    " rename the files, or take the names of the list from them."
+)
 SAMPLE = 64  # names that are looked up to find the folder they are in
 
 
@@ -59,16 +64,24 @@ def find_folder(raw: Path, names: Collection[str], told_by: str) -> str:
         if found is not None:
             return found
     looked_in = ", ".join(folder or "." for folder in _folders(raw))
-    example = _shortened(repr(ordered[0]))
+    example, there = _shortened(repr(ordered[0])), _there(raw, ordered[0])
     raise InputError(
         f"{raw}: expected a folder with the pictures that {told_by} names, such as"
-        f" {example}. None of the {len(ordered):,} is in: {_shortened(looked_in)}.{_there(raw)}"
+        f" {example}. None of the {len(ordered):,} is in: {_shortened(looked_in)}.{there}"
         " Names are written as the files are, with suffix, relative to one of these folders"
     )
 
 
-def _there(raw: Path) -> str:
-    """Show a picture file that is there."""
+def _there(raw: Path, wanted: str) -> str:
+    """Show a picture file that is there; one whose name looks the same, if there is any."""
+    for same, told in (
+        (lambda name: unicodedata.normalize("NFC", name), NORMALISED),
+        (str.casefold, " Small and capital letters are not the same."),
+    ):
+        for folder in _folders(raw):
+            for name in names_in(raw / folder):
+                if same(name) == same(posixpath.basename(wanted)):
+                    return f" There is {posixpath.join(folder, name)!r}.{told}"
     for folder in _folders(raw):
         for name in names_in(raw / folder)[:1]:
             return f" There is {posixpath.join(folder, name)!r}."

@@ -21,6 +21,7 @@ from pipeline.datasets.layout import (
     ListedImage,
     Listing,
     Reason,
+    is_storable,
     most_common_reasons,
 )
 from pipeline.datasets.pictures import (
@@ -97,7 +98,7 @@ def _columns(path: Path, header: list[str]) -> list[str]:
         received = ", ".join(repr(name.strip()[:40]) for name in header[:20])
         raise InputError(
             f"{path}, header: expected a column for {what}, called"
-            f" {', '.join(names)}. Received the columns: {received}"
+            f" {', '.join(names)}. Received the columns: {received}{_of_header(header)}"
         )
     split = _column(header, (SPLIT_COLUMN,))
     columns = [picture, caption] if split is None else [picture, caption, split]
@@ -110,6 +111,19 @@ def _columns(path: Path, header: list[str]) -> list[str]:
                 " five rows"
             )
     return columns
+
+
+def _of_header(header: Sequence[str]) -> str:
+    """Tell what a header looks like in which no column is found."""
+    first = "".join(header)
+    if "\0" in first or not is_storable(first):
+        return f". {MEND['encoding']}"
+    if "\r" in first:
+        return ". The lines end as on old Macs: save the table with other line ends"
+    for mark, name in ((";", "semicolons"), ("\t", "tabs"), (",", "commas")):
+        if len(header) == 1 and mark in first:
+            return f". They are separated by {name}: save it with commas (.csv) or tabs (.tsv)"
+    return ""
 
 
 def _column(header: Sequence[str], names: Sequence[str]) -> str | None:

@@ -33,6 +33,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from pipeline.datasets import table
 from pipeline.datasets.layout import (
     Layout,
     ListedCaption,
@@ -42,7 +43,6 @@ from pipeline.datasets.layout import (
     is_storable,
 )
 from pipeline.datasets.pictures import PICTURE_SUFFIXES, SPLIT_NAMES
-from pipeline.datasets.table_files import SUFFIXES as TABLE_SUFFIXES
 from pipeline.errors import InputError
 from pipeline.images.decode import PictureError, Span, inside, unless_of_the_system
 from pipeline.progress import Progress
@@ -85,11 +85,12 @@ class _BadTarError(Exception):
 def recognises(raw: Path) -> bool:
     """Tell whether there are tar files in the folder, or in folders called as splits are.
 
-    Beside a table of captions only those numbered as shards are: pictures.tar is what people leave
+    Beside a table only those numbered as shards are: pictures.tar is what people leave
     lying after they have unpacked it.
     """
     files = _files(raw)
-    return any(NUMBERED.search(name) for name in files) or (bool(files) and not _has_table(raw))
+    numbered = any(NUMBERED.search(name) for name in files)
+    return numbered or (bool(files) and not table.recognises(raw))
 
 
 def read(raw: Path) -> Listing:
@@ -118,10 +119,6 @@ def read(raw: Path) -> Listing:
             progress.advance(1)
     _check(raw, tars, listing)
     return listing
-
-
-def _has_table(raw: Path) -> bool:
-    return any((raw / f"captions{suffix}").is_file() for suffix in TABLE_SUFFIXES)
 
 
 def _files(raw: Path) -> list[str]:

@@ -89,7 +89,9 @@ def difference(
         p = min(1, 2 * (1 + min(#{delta <= 0}, #{delta >= 0})) / (1 + rounds))
 
     so that it is never 0, and below 1 - level where the interval leaves out 0, but for the rounding
-    of both: a resample more or less on the other side. It is the chance of
+    of both: a resample more or less on the other side. But it is no less than 2 / 2^n, the chance
+    that n pictures are all for the same one though either is as likely: resamples of three pictures
+    that agree all agree. It is the chance of
     so large a difference had the pictures been others, and both scores been the same over all
     pictures there could be. It says nothing of the spread between the seeds of a training.
 
@@ -111,6 +113,7 @@ def difference(
     low, high = _percentiles(deltas, level)
     smaller_side = min(int((deltas <= 0).sum()), int((deltas >= 0).sum()))
     p = min(1.0, 2 * (1 + smaller_side) / (1 + len(deltas)))
+    p = max(p, 2.0 ** (1 - len(a.values)))
     return Difference(b.score() - a.score(), low, high, p)
 
 

@@ -65,8 +65,8 @@ def try_all(
     """Search and score a split's captions by all settings, each with each.
 
     Returns:
-        a row a search with its best weight of consensus, by rising width, penalty and guide, and
-        how the captions were tokenised, see `tokenise`.
+        a row a search and weight of consensus, by rising width, penalty, guide and weight, and how
+        the captions were tokenised, see `tokenise`.
 
     Raises:
         InputError: no picture of the split has captions, one has no features, or the bundle
@@ -85,10 +85,11 @@ def try_all(
         found |= {(tried, one): group for one, group in zip(own, ordered, strict=True)}
     scores, tokenisation = _score(found, captioned)
     rows = [
-        [_row(tried, one, scores[_searched(tried), one]) for one in _weights(tried, weights)]
+        _row(tried, one, scores[_searched(tried), one])
         for tried in grid
+        for one in _weights(tried, weights)
     ]
-    return [best(of_one, settings.metric) for of_one in rows], tokenisation
+    return rows, tokenisation
 
 
 def best(rows: Sequence[Row], metric: str) -> Row:

@@ -108,9 +108,6 @@ def clean(captions: Iterable[Mapping[str, Any]], settings: CleanSettings) -> Cle
         captions: rows of `tables.CAPTIONS`, those of a picture in the order of their ids: of
             equal captions of a picture the first one stays.
         settings: the bounds.
-
-    Raises:
-        InputError: more than `max_dropped` of the captions would go.
     """
     kept: list[dict[str, Any]] = []
     dropped: list[dict[str, Any]] = []
@@ -124,7 +121,6 @@ def clean(captions: Iterable[Mapping[str, Any]], settings: CleanSettings) -> Cle
             kept.append({**row, "tokens": tokens})
         else:
             dropped.append(_dropped_row(row, reason))
-    _check_share(dropped, len(kept) + len(dropped), settings.max_dropped)
     return Cleaned(kept, dropped)
 
 
@@ -149,14 +145,28 @@ def _dropped_row(row: Mapping[str, Any], reason: Reason) -> dict[str, Any]:
     }
 
 
-def _check_share(dropped: Sequence[Mapping[str, Any]], total: int, bound: float) -> None:
+def check_share(cleaned: Cleaned, bound: float, listed: str) -> None:
+    """See that no more captions go than may.
+
+    Args:
+        cleaned: the captions.
+        bound: share of all that may go.
+        listed: where those that go are written down.
+
+    Raises:
+        InputError: more go.
+    """
+    dropped, total = cleaned.dropped, len(cleaned.captions) + len(cleaned.dropped)
     if not total or len(dropped) / total <= bound:
         return
     counts = Counter(row["reason"] for row in dropped)
     reasons = ", ".join(f"{count} {reason}" for reason, count in counts.most_common())
-    examples = "; ".join(f"{row['item']} {row['raw']!r}" for row in dropped[:3])
+    first: dict[str, Mapping[str, Any]] = {}  # of each reason
+    for row in dropped:
+        first.setdefault(row["reason"], row)
+    examples = "; ".join(f"{row['item']} {row['raw'][:100]!r}" for row in first.values())
     raise InputError(
         f"captions: expected at most clean.max_dropped = {bound:.1%} unusable. Received: "
-        f"{len(dropped)} of {total} ({reasons}), such as {examples}. Mend the captions, widen "
-        "clean.min_words and clean.max_words, or raise clean.max_dropped"
+        f"{len(dropped)} of {total} ({reasons}), such as {examples}. {listed} has them all. Mend "
+        "the captions, widen clean.min_words and clean.max_words, or raise clean.max_dropped"
     )

@@ -35,11 +35,14 @@ def test_what_is_dropped_is_written_with_its_reason(tiny, tmp_path):
     assert [row["reason"] for row in dropped] == ["no_words", "too_short", "duplicate"]
 
 
-def test_too_much_dropped_is_one_line_and_nothing_is_written(tiny, one_line, tmp_path):
+def test_too_much_dropped_is_one_line_and_listed_all_the_same(tiny, one_line, tmp_path):
     captions = tiny.data / "ingest" / "captions.parquet"
     result = tiny.run("clean", captions, tmp_path / "out", max_words=3)
-    assert "Received: 84 of 84 (84 too_long)" in one_line(result)
-    assert not (tmp_path / "out").exists()
+    told, listed = one_line(result), tmp_path / "out" / "dropped.parquet"
+    assert "Received: 84 of 84 (84 too_long)" in told
+    assert f"{listed} has them all" in told
+    assert read_table(listed, DROPPED).num_rows == 84
+    assert [path.name for path in listed.parent.iterdir()] == ["dropped.parquet"]
 
 
 @pytest.mark.parametrize(

@@ -113,25 +113,23 @@ def test_the_best_is_written_and_told_as_lines_for_params(swept):
     assert "# consensus was 0.0 in all of them: sweep.consensus\n" in lines
 
 
-def test_of_the_weights_of_consensus_each_pair_tells_the_best(
-    agreeing, trained, tmp_path, monkeypatch
-):
+def test_each_weight_of_consensus_has_its_row(agreeing, trained, tmp_path, monkeypatch):
     def later_ones(self, features, captions):
         return [np.arange(float(len(group))) for group in captions]
 
     monkeypatch.setattr("pipeline.captioner.consensus.Consensus.expect", later_ones)
     inputs = trained.data / "ingest", trained.data / "features", agreeing
     found = {}
-    for name, weights in (("none", [0.0]), ("much", [50.0]), ("both", [50.0, 0.0])):
+    for name, weights in (("none", [0.0]), ("much", [50.0]), ("every", [50.0, 0.0])):
         settings = {"beam_widths": [1, 20], "length_penalties": [1.0, 4.0], "metric": "bleu_1"}
         settings = {**SETTINGS, **settings, "consensus": weights}
         result = trained.run("sweep", *inputs, tmp_path / name, **settings)
         assert result.code == 0, result.err
         found[name] = [(float(row["bleu_1"]), row["consensus"]) for row in rows_of(tmp_path / name)]
-    pairs = zip(found["none"], found["much"], strict=True)
-    assert found["both"] == [max(pair, key=lambda row: row[0]) for pair in pairs]
-    assert {weight for _, weight in found["both"]} == {"0.0", "50.0"}
-    assert {weight for _, weight in found["both"][:2]} == {"0.0"}, "greedily there is no choice"
+    assert found["much"][:2] == found["none"][:2], "greedily there is no choice"
+    pairs = zip(found["none"][2:], found["much"][2:], strict=True)
+    assert found["every"] == [*found["none"][:2], *(row for pair in pairs for row in pair)]
+    assert [weight for _, weight in found["every"]] == ["0.0"] * 3 + ["50.0", "0.0", "50.0"]
 
 
 def test_every_guide_is_searched_greedily_too(agreeing, trained, tmp_path, monkeypatch):

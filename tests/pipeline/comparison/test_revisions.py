@@ -92,6 +92,18 @@ def test_captions_older_than_the_model_are_told(folder):
         assert read_run(folder, WORK_TREE, PATHS).behind == told
 
 
+def test_settings_that_captions_do_not_know_are_those_of_stages_that_lead_to_them(folder):
+    lock(folder)
+    stages = json.loads((folder / "dvc.lock").read_text())
+    for name, setting in (("train", "train.units"), ("report", "report.examples")):
+        stages["stages"][name]["params"] = {"params.yaml": {setting: 123}}
+    (folder / "dvc.lock").write_text(json.dumps(stages))
+    assert read_run(folder, WORK_TREE, PATHS).not_run == ("train.units",)
+    stages["stages"]["evaluate"]["outs"] = []  # no stage makes captions: any may lead to them
+    (folder / "dvc.lock").write_text(json.dumps(stages))
+    assert read_run(folder, WORK_TREE, PATHS).not_run == ("report.examples", "train.units")
+
+
 def test_titles():
     commit = "0123456789abcdef"
     assert Run("HEAD~1", commit, {}, {}, ()).title == "HEAD~1 (0123456)"

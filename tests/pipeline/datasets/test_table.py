@@ -118,7 +118,9 @@ def test_of_several_columns_the_path_is_taken(tmp_path: Path) -> None:
     [
         ("a.jpg,A dog .", "column for a picture.*Received the columns: 'a.jpg', 'A dog .'"),
         ("image,words", "column for a caption.*Received the columns: 'image', 'words'"),
-        ("image;caption", "Received the columns: 'image;caption'"),
+        ("image;caption", "Received the columns: 'image;caption'. They are separated by semicol"),
+        ("image\tcaption", "They are separated by tabs: save it with commas"),
+        ("image,caption".encode("utf-16").decode("latin-1"), "CSV UTF-8"),
         ('"image,caption', "Received the columns"),
         ("\n", "an empty file"),
     ],

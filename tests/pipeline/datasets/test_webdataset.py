@@ -343,8 +343,12 @@ def test_what_is_recognised(tmp_path: Path) -> None:
 def test_pictures_that_were_unpacked_are_no_shards(tmp_path: Path) -> None:
     (tmp_path / "images.tar").touch()
     assert recognises(tmp_path)
-    (tmp_path / "captions.csv").write_text("image,caption\na.jpg,A dog\n")
+    table = tmp_path / "captions.csv"
+    table.write_text("image,caption\na.jpg,A dog\n")
     assert not recognises(tmp_path)
+    for name in ("Captions.csv", "mine.tsv"):  # whatever `table` takes for one
+        table = table.rename(tmp_path / name)
+        assert not recognises(tmp_path)
     assert find.find_layout(tmp_path, "auto").name == "table"
 
 

@@ -92,8 +92,15 @@ def test_p_and_interval_agree(pictures, seed, level):
     found = difference(a, b, rounds=99, seed=seed, level=level)
     assert 0 < found.p <= 1
     assert found.low <= found.high
-    if found.p > 1 - level + 0.05:  # the interval is interpolated between two resamples
+    # The interval is interpolated between two resamples; few pictures tell nothing however it is.
+    if found.p > max(1 - level + 0.05, 2.0 ** (1 - pictures)):
         assert found.low <= 0 <= found.high
+
+
+@pytest.mark.parametrize(("pictures", "least"), [(1, 1.0), (2, 0.5), (5, 0.0625), (20, 0.002)])
+def test_few_pictures_that_agree_may_do_so_by_chance(pictures, least):
+    a, b = mean_of(np.full(pictures, 0.2)), mean_of(np.linspace(0.3, 0.9, pictures))
+    assert difference(a, b).p == pytest.approx(least, abs=1e-4)
 
 
 def test_pictures_at_a_time_do_not_matter(monkeypatch):

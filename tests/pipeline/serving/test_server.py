@@ -197,7 +197,7 @@ def test_what_was_uploaded_and_never_claimed_is_removed_when_it_is_old(tmp_path)
 
     for name, age in (("tmpold", 400), ("tmpnew", 10)):
         (tmp_path / name).write_bytes(b"cut off")
-        os.utime(tmp_path / name, [time.time() - age] * 2)
+        os.utime(tmp_path / name, (time.time() - age, time.time() - age))
     (tmp_path / "hash").mkdir()
     (tmp_path / "hash" / "picture.jpg").write_bytes(b"Gradio's to remove")
     page._remove_unclaimed(tmp_path, 300)

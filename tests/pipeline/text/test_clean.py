@@ -7,7 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import InputError
-from pipeline.text.clean import CleanSettings, _treebank, clean, normalise, reject_reason, tokenise
+from pipeline.text.clean import (
+    CleanSettings,
+    _treebank,
+    check_share,
+    clean,
+    normalise,
+    reject_reason,
+    tokenise,
+)
 
 LIMITS = CleanSettings(min_words=2, max_words=5, max_dropped=1.0)
 WORDLIKE = st.text("aBc dE'fn-\u2019.,!?()\"1230 \u00e9\u201c\u2014tsl", max_size=40)
@@ -120,12 +128,15 @@ def test_nothing_is_lost(texts):
 
 
 def test_more_dropped_than_is_allowed_stops_the_run_with_reasons_and_examples():
-    bound = LIMITS.model_copy(update={"max_dropped": 0.5})
-    assert len(clean(rows("a dog", "x"), bound).captions) == 1  # the half is allowed
+    check_share(clean(rows("a dog", "x"), LIMITS), 0.5, "here")  # the half is allowed
+    check_share(clean([], LIMITS), 0.0, "here")
     with pytest.raises(InputError) as caught:
-        clean(rows("a dog", "x", "y", "?\n!"), bound)
+        check_share(clean(rows("a dog", "x", "y", "?\n!", "z " * 200), LIMITS), 0.5, "here")
     told = str(caught.value)
-    assert "3 of 4 (2 too_short, 1 no_words), such as p#1 'x'" in told
+    assert "4 of 5 (2 too_short, 1 no_words, 1 too_long), such as " in told
+    assert told.count("p#") == 3, "one of each reason"
+    assert "p#1 'x'" in told
+    assert f"{'z ' * 50!r}. here has them all" in told, "cut"
     assert "clean.max_dropped = 50.0%" in told
     assert "\n" not in told
 
