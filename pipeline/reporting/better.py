@@ -55,7 +55,8 @@ def better_search(folder: Path, search: SearchSettings) -> Better | None:
     alike = [trial for trial in trials if _but_consensus(trial[0]) == _but_consensus(present)]
     if not alike or settings == present or search.beyond_a_beam:
         return None
-    known, reached = alike[0]
+    exact = [trial for trial in alike if trial[0] == present]
+    known, reached = max(exact or alike, key=lambda trial: trial[1])
     if known != settings and score <= reached * (1 + WORTH):
         return None
     changed = {name: value for name, value in settings.items() if value != present[name]}

@@ -90,6 +90,25 @@ class Evaluated:
         return "--sweep", self.folder / "sweep.csv"
 
 
+@pytest.mark.parametrize(
+    ("without", "scored", "told"),
+    [
+        (False, None, "{} captions, scored and counted"),
+        (False, 3, "{} captions counted, 3 of them scored"),
+        (True, 0, "{} captions, counted and not scored"),
+    ],
+)
+def test_how_many_captions_are_scored(evaluated, without, scored, told):
+    if scored is not None:
+        evaluated.metrics["scored_pictures"] = scored
+    if without:
+        kept = ("distinct_share", "mean_words", "scored_pictures", "pictures")
+        evaluated.metrics = {name: evaluated.metrics.get(name, 0.5) for name in kept}
+    page = evaluated.page()
+    assert told.format(len(evaluated.rows)) in page
+    assert ("bootstrap" in page) != without
+
+
 @pytest.fixture
 def evaluated(cleaned, tmp_path):
     return Evaluated(cleaned, tmp_path)
@@ -100,7 +119,7 @@ def test_everything_is_on_the_page(evaluated):
     assert "0.650 to 0.770" in page
     assert "METEOR is missing: no Java." in page
     assert "Show, Attend and Tell, soft" in page
-    assert "Validation CIDEr-D is highest in epoch 1" in page
+    assert "Validation CIDEr-D is highest in epoch 2" in page
     assert "is best with a beam of 3 and a length penalty of 1: 0.550" in page
     assert "mean_words" not in page, "figures of the sweep are named"
     assert ">words a caption</th>" in page

@@ -31,7 +31,7 @@ class Trial:
     beam_width: int
     length_penalty: float
     scores: dict[str, float]  # by metric
-    consensus: float = 0.0  # the weight that is best with the others
+    consensus: float = 0.0
     guide: float = 0.0
 
 
@@ -71,7 +71,8 @@ def _curve(path: Path, folder: Path) -> Curve:
         for part in path.relative_to(folder).parts[:-1]
         if part not in ("plots", "metrics")  # DVCLive's own folders
     )
-    return Curve(name, run, tuple(step for step, _ in finite), tuple(y for _, y in finite))
+    # DVCLive counts from 0, metrics.json and the log of `train` from 1.
+    return Curve(name, run, tuple(step + 1 for step, _ in finite), tuple(y for _, y in finite))
 
 
 def read_sweep(path: Path) -> list[Trial]:

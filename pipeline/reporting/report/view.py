@@ -124,14 +124,27 @@ def _scores(found: Findings) -> list[Html]:
     tables = [one for one in (_score_table(metrics), _figure_table(metrics)) if one.rows]
     parts = []
     if tables:
-        title = f"{len(found.predictions):,} captions, scored and counted"
-        note = f"{INTERVALS} {SEEDS}" if "seeds" in metrics else INTERVALS
+        title, note = _of_scores(metrics, len(found.predictions))
         parts.append(listing(title, note, [table(one) for one in tables]))
     if told := other_tokens(metrics):
         parts.append(paragraph(f"{told}."))
     for name, reason in sorted((metrics.get("missing") or {}).items()):
         parts.append(paragraph(f"{label(name)} is missing: {reason}."))
     return [*parts, *_published(metrics)]
+
+
+def _of_scores(metrics: Mapping[str, Any], captions: int) -> tuple[str, str]:
+    """Title the tables of scores and figures, and tell how to read them."""
+    scored = metrics.get("scored_pictures", captions)
+    if not any(name in metrics for name in SCORES):
+        told = (
+            "What captions are like. To score them takes captions of people of the same pictures."
+        )
+        return f"{captions:,} captions, counted and not scored", told
+    note = f"{INTERVALS} {SEEDS}" if "seeds" in metrics else INTERVALS
+    if scored == captions:
+        return f"{captions:,} captions, scored and counted", note
+    return f"{captions:,} captions counted, {scored:,} of them scored", note
 
 
 def _score_table(metrics: Mapping[str, Any]) -> Table:
@@ -341,7 +354,7 @@ def _learning(curves: Sequence[Curve]) -> list[Html]:
         title = _cut(_titled(name), len(own), "curves")
         panels.append(Panel(title, charts.curves(_unit(name), own, mark)))
     return [
-        figure(_story(drawn), "By epoch, from 0.", panels, [_table_of(drawn)]),
+        figure(_story(drawn), "By epoch.", panels, [_table_of(drawn)]),
     ]
 
 

@@ -42,12 +42,19 @@ def test_of_another_search_than_those_tried_nothing_is_known(found):
     assert found("3,0.5,0,0,0,0.5", "5,0.5,0,0,0,0.6", search=search) is None
 
 
-def test_of_several_weights_of_consensus_only_the_best_is_known(found):
-    """Which is all that `sweep` keeps: the present one has reached no more than that."""
+def test_of_several_weights_of_consensus_the_present_one_counts(found):
+    rows = "3,0.5,0,0,0,0.50", "3,0.5,0,2,0,0.52", "5,0.5,0,2,0,0.55"
+    assert found(*rows) == ({"beam_width": 5, "consensus": 2.0}, "cider_d", 0.55, 0.50)
+    better = found(*rows, search=SET.model_copy(update={"consensus": 2.0}))
+    assert better == ({"beam_width": 5}, "cider_d", 0.55, 0.52)
+
+
+def test_where_the_present_weight_was_not_tried_the_best_of_its_search_counts(found):
     assert found("3,0.5,0,5,0,0.6", "5,0.5,0,5,0,0.5") == ({"consensus": 5.0}, "cider_d", 0.6, None)
     better = found("3,0.5,0,5,0,0.5", "5,0.5,0,2,0,0.6")
     assert better == ({"beam_width": 5, "consensus": 2.0}, "cider_d", 0.6, None)
     assert found("3,0.5,0,5,0,0.6", "5,0.5,0,2,0,0.601") is None
+    assert found("3,0.5,0,5,0,0.5", "3,0.5,0,2,0,0.6", "5,0.5,0,2,0,0.601") is None
 
 
 @pytest.mark.parametrize(

