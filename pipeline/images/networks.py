@@ -145,7 +145,12 @@ def layers_of(body: keras.Model) -> list[str]:
 
 def _map_of(body: keras.Model, name: str) -> Tensor:
     """Find what a layer gives, (b, h, w, c)."""
-    maps = [one.name for one in body.layers if _is_named(one) and len(one.output.shape) == 4]
+    least = _last_map(body).shape[1]  # EfficientNetV2 has maps of one place, which weigh others
+    maps = [
+        one.name
+        for one in body.layers
+        if _is_named(one) and len(one.output.shape) == 4 and one.output.shape[1] >= least
+    ]
     if name in maps:
         return body.get_layer(name).output
     alike = difflib.get_close_matches(name, maps, n=3) or maps[-1:]
@@ -166,16 +171,21 @@ def before_pooling(body: keras.Model) -> keras.Model:
 
     Maps of earlier layers, which are larger, are averaged to its size, and follow in their order.
     """
+    grid = _last_map(body)
+    if earlier := layers_of(body):
+        maps = [_averaged(body.get_layer(f"{_BESIDE}{name}").input, grid) for name in earlier]
+        grid = layers.Concatenate()([grid, *maps])
+    return keras.Model(body.inputs, grid, name=f"{body.name}_grid")
+
+
+def _last_map(body: keras.Model) -> Tensor:
+    """Find the map that a network's own features are the averages of, (b, h, w, f)."""
     pooling = [
         one
         for one in body.layers
         if isinstance(one, layers.GlobalAveragePooling2D) and not one.name.startswith(_BESIDE)
     ]
-    grid = pooling[-1].input  # the last one: EfficientNetV2 has more of them, inside
-    if earlier := layers_of(body):
-        maps = [_averaged(body.get_layer(f"{_BESIDE}{name}").input, grid) for name in earlier]
-        grid = layers.Concatenate()([grid, *maps])
-    return keras.Model(body.inputs, grid, name=f"{body.name}_grid")
+    return pooling[-1].input  # the last one: EfficientNetV2 has more of them, inside
 
 
 def _averaged(values: Tensor, grid: Tensor) -> Tensor:

@@ -226,7 +226,7 @@ def _remove_unclaimed(folder: Path, age: float) -> None:
         folder: of uploads.
         age: seconds since something was written to a file that is removed.
     """
-    for path in folder.iterdir():
+    for path in folder.iterdir() if folder.is_dir() else ():
         with suppress(OSError):  # somebody else's removal, or one to be tried again
             if path.is_file() and time.time() - path.stat().st_mtime > age:
                 path.unlink()

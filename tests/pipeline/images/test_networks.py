@@ -140,6 +140,13 @@ def test_a_layer_that_is_none_is_told_with_those_nearest_to_it(network, name):
         assert ("block_13_expand_relu" in nearest) == name.startswith("block_13")
 
 
+def test_a_map_of_one_place_is_none_that_features_are_made_of():
+    body = NETWORKS["EfficientNetV2B0"].body(None, 96)
+    assert body.get_layer("block5e_se_reshape").output.shape == (None, 1, 1, 672)
+    with pytest.raises(InputError, match="that give a map"):
+        beside(body, ["block5e_se_reshape"])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "earlier"),

@@ -200,6 +200,7 @@ def test_what_was_uploaded_and_never_claimed_is_removed_when_it_is_old(tmp_path)
         os.utime(tmp_path / name, (time.time() - age, time.time() - age))
     (tmp_path / "hash").mkdir()
     (tmp_path / "hash" / "picture.jpg").write_bytes(b"Gradio's to remove")
+    page._remove_unclaimed(tmp_path / "absent", 300)  # before anything was uploaded
     page._remove_unclaimed(tmp_path, 300)
     assert {path.name for path in tmp_path.rglob("*")} == {"tmpnew", "hash", "picture.jpg"}
 
