@@ -61,7 +61,8 @@ def test_a_guide_is_part_of_every_search(captioner, bounds, picture_bytes, monke
 
 
 def test_the_usual_search_is_as_the_server_was_started(captioner, bounds, picture_bytes, file):
-    with closing(Describer(captioner, bounds, 0, 0, 2.0, 5, max_words=7)) as describer:
+    started = {"length_penalty": 2.0, "beam_width": 5, "max_words": 7}
+    with closing(Describer(captioner, bounds, **started)) as describer:
         assert describer.usual == Choice(5, "usual")
         assert describer._search(describer.usual).length_penalty == 2.0
         assert describer._search(describer.usual).max_words == 7
