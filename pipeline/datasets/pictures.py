@@ -28,6 +28,7 @@ NORMALISED = (
     " Its name looks the same and is written otherwise, as macOS does (Unicode NFD, not NFC):"
     " rename the files, or take the names of the list from them."
 )
+CAPITALS = " Small and capital letters are not the same."
 SAMPLE = 64  # names that are looked up to find the folder they are in
 
 
@@ -74,18 +75,19 @@ def find_folder(raw: Path, names: Collection[str], told_by: str) -> str:
 
 def _there(raw: Path, wanted: str) -> str:
     """Show a picture file that is there; one whose name looks the same, if there is any."""
-    for same, told in (
-        (lambda name: unicodedata.normalize("NFC", name), NORMALISED),
-        (str.casefold, " Small and capital letters are not the same."),
-    ):
-        for folder in _folders(raw):
-            for name in names_in(raw / folder):
-                if same(name) == same(posixpath.basename(wanted)):
-                    return f" There is {posixpath.join(folder, name)!r}.{told}"
-    for folder in _folders(raw):
-        for name in names_in(raw / folder)[:1]:
-            return f" There is {posixpath.join(folder, name)!r}."
-    return ""
+    there = [
+        posixpath.join(folder, name) for folder in _folders(raw) for name in names_in(raw / folder)
+    ]
+    for same, told in ((_composed, NORMALISED), (str.casefold, CAPITALS)):
+        for path in there:
+            if same(posixpath.basename(path)) == same(posixpath.basename(wanted)):
+                return f" There is {path!r}.{told}"
+    return f" There is {there[0]!r}." if there else ""
+
+
+def _composed(name: str) -> str:
+    """Write a letter and its accent as one character, where there is one."""
+    return unicodedata.normalize("NFC", name)
 
 
 def names_in(folder: Path) -> list[str]:

@@ -102,15 +102,13 @@ NETWORKS: dict[str, Network] = {
 }
 
 
-def build(
-    network: str, side: int, earlier: Sequence[str] = (), weights: str | None = None
-) -> keras.Model:
-    """Build a network's body, with `earlier` layers beside its own: RGB as it expects -> (b, f).
+def build(network: str, side: int, earlier: Sequence[str] = ()) -> keras.Model:
+    """Build a network's body with random weights, and `earlier` layers beside its own.
 
     Raises:
         InputError: see `beside`.
     """
-    return beside(NETWORKS[network].body(weights, side), earlier)
+    return beside(NETWORKS[network].body(None, side), earlier)
 
 
 def beside(body: keras.Model, earlier: Sequence[str]) -> keras.Model:

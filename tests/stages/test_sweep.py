@@ -11,9 +11,10 @@ import yaml
 
 from pipeline.captioner.captioner import Captioner
 from pipeline.evaluation.java import MetricUnavailable
-from pipeline.evaluation.sweep import best
+from pipeline.evaluation.sweep import SCORES, SweepSettings, best
 from pipeline.evaluation.tokenise import AGAIN
 from pipeline.tables import CAPTIONS, read_table, write_rows
+from stages.sweep import _tell
 
 SETTINGS = {
     "beam_widths": [3, 1],
@@ -130,6 +131,19 @@ def test_each_weight_of_consensus_has_its_row(agreeing, trained, tmp_path, monke
     pairs = zip(found["none"][2:], found["much"][2:], strict=True)
     assert found["every"] == [*found["none"][:2], *(row for pair in pairs for row in pair)]
     assert [weight for _, weight in found["every"]] == ["0.0"] * 3 + ["50.0", "0.0", "50.0"]
+
+
+def test_a_beam_of_one_is_told_without_the_consensus_of_the_others(capsys):
+    scores = dict.fromkeys(SCORES, 0.5)
+    rows = [
+        {"beam_width": width, "length_penalty": 0.5, "guide": 0.0, "consensus": weight, **scores}
+        for width, weight in ((1, 0.0), (3, 2.0))
+    ]
+    asked = {**SETTINGS, "beam_widths": [1, 3], "length_penalties": [0.5], "consensus": [2.0]}
+    _tell(rows, rows[0], SweepSettings(**asked))
+    _, _, lines = capsys.readouterr().out.partition("for params.yaml:\n")
+    assert yaml.safe_load(lines) == {"evaluate": {"beam_width": 1, "consensus": 0.0}}
+    assert "# consensus" not in lines
 
 
 def test_every_guide_is_searched_greedily_too(agreeing, trained, tmp_path, monkeypatch):

@@ -19,7 +19,6 @@ import pytest
 from pipeline.errors import InputError
 from pipeline.serving.bounds import STATUS, RequestError
 from pipeline.serving.describe import Choice
-from pipeline.serving.server import Bodies
 
 
 @dataclass(frozen=True)
@@ -218,6 +217,8 @@ class Coming:
 
 
 def test_bodies_of_all_requests_together_are_bounded_while_they_come():
+    from pipeline.serving.server import Bodies
+
     bodies = Bodies(10)
 
     async def read(*chunks: bytes) -> bytes:
