@@ -172,6 +172,11 @@ def _tell(problem: Any, section: str) -> str:
             return f"{name}: expected a list, such as [{given}]. {received}"
         case "list_type":
             return f"{name}: expected a list. {received}"
+        case "string_type" if isinstance(given, bool | int | float):
+            return (
+                f"{name}: expected a word. {received}, as YAML reads on, off, yes, no and numbers. "
+                'Write it in quotes, such as "on"'
+            )
         case "string_pattern_mismatch":
             return f"{name}: expected one word, without blanks. {received}"
     message = problem["msg"][0].lower() + problem["msg"][1:]

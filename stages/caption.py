@@ -184,8 +184,14 @@ def caption(
     method = "sample" if sample else usual.method
     drawn = given(seed=seed, top_p=top_p, temperature=temperature)
     _check_search(method, drawn, beam_width, best)
+    width = beam_width or _wide_enough(usual, method, best)
+    if length_penalty is not None and width == 1 and method == "beam" and not usual.required_words:
+        raise InputError(
+            "--length-penalty: expected a search with a beam of 2 and more: greedily, no captions "
+            f"are compared. Received: {length_penalty:g} with a beam of 1. Leave out either"
+        )
     options = given(
-        beam_width=beam_width or _wide_enough(usual, method, best),
+        beam_width=width,
         length_penalty=length_penalty,
         max_words=max_words,
         min_words=min_words,

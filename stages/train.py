@@ -24,6 +24,7 @@ from pipeline.captioner.checkpoint import History, score
 from pipeline.captioner.consensus import Consensus, ConsensusSettings
 from pipeline.captioner.decoders.base import Decoder
 from pipeline.captioner.decoders.find import DECODERS, build
+from pipeline.captioner.schedule import needed_epochs
 from pipeline.captioner.self_critical import SelfCriticalSettings, fit_self_critical
 from pipeline.captioner.training import FitSettings, TrainSettings
 from pipeline.errors import InputError
@@ -105,6 +106,13 @@ class TrainStageSettings(FitSettings):
                 "train.plateau: expected fewer epochs than train.patience with schedule plateau, "
                 f"or training ends before a lower rate is tried. Received: {self.plateau} and "
                 f"{self.patience}. Lower plateau, or raise patience"
+            )
+        needed = needed_epochs(self, self.epochs) if self.schedule == "plateau" else 1
+        if needed > self.epochs:
+            raise ValueError(
+                f"train.epochs: expected {needed} at least, so that a lower rate can be tried with "
+                f"schedule plateau, plateau {self.plateau} and warmup {self.warmup:g}. Received: "
+                f"{self.epochs}. Raise epochs, or lower plateau or warmup"
             )
         if self.scheduled_sampling and self.epochs == 1:
             raise ValueError(

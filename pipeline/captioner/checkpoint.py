@@ -86,8 +86,13 @@ class Checkpoint:
         self.optimizer = decoder.optimizer if optimizer is None else optimizer
         self.best: list[np.ndarray] = decoder.get_weights()
 
-    def restore(self) -> History:
-        """Continue from the checkpoint, if there is one that can be read."""
+    def restore(self, name: str, first: int) -> History:
+        """Continue from the checkpoint, if there is one that can be read.
+
+        Args:
+            name: of the training, as it tells its epochs.
+            first: number that it gives the first epoch.
+        """
         restore_folder(self.folder)
         if not self.folder.exists():
             return History()
@@ -101,7 +106,7 @@ class Checkpoint:
         self.best = best
         for variable, value in zip(self.optimizer.variables, optimizer, strict=True):
             variable.assign(value)
-        log.info("train: continues after epoch %d", len(history.epochs))
+        log.info("%s: continues after epoch %d", name, len(history.epochs) - 1 + first)
         return history
 
     def keep(

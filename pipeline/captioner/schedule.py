@@ -22,6 +22,20 @@ class ScheduleSettings(Settings):
     plateau: int = Field(ge=1)  # epochs without a better validation CIDEr-D that halve the rate
 
 
+def needed_epochs(settings: ScheduleSettings, epochs: int) -> int:
+    """Tell how many epochs `plateau` takes to halve the rate once, at the earliest.
+
+    Those in which the rate still grows do not count, and the first one is nothing to stand still
+    at: it takes `plateau` epochs after them, and another one that the lower rate is for.
+
+    Args:
+        settings: how.
+        epochs: of the whole training; how long the rate grows is a share of them.
+    """
+    warm = math.ceil(round(settings.warmup * epochs, 6))
+    return max(1, warm) + settings.plateau + 1
+
+
 class Rate:
     """The learning rate of each update.
 

@@ -87,17 +87,19 @@ class SelfCriticalSettings(Settings):
     max_words: int = Field(ge=1, le=MOST_WORDS)  # bound on captions, sampled and of validation
 
     def warn_of_average(self, pictures: int) -> None:
-        """Say so where the average of the weights hardly moves before `patience` ends all."""
+        """Say so where the average of the weights hardly moves before the training may end."""
         steps = -(-pictures // self.pictures)  # an epoch
-        moved = 1 - self.ema ** (steps * self.patience)
+        epochs = min(self.patience, self.epochs)  # that it is sure to have
+        moved = 1 - self.ema ** (steps * epochs)
         if not self.epochs or moved >= MOVED:
             return
         log.warning(
             "train.self_critical.ema: %g averages over %.0f steps, and %d training pictures are %d"
-            " steps an epoch: after %d epochs (patience) the average, which is what is kept, is"
+            " steps an epoch: after %d epochs (%s) the average, which is what is kept, is"
             " still to %.0f%% the decoder that it began with. Lower ema: %.3g reaches back %d"
             " epochs",
-            *(self.ema, 1 / (1 - self.ema), pictures, steps, self.patience, 100 * (1 - moved)),
+            *(self.ema, 1 / (1 - self.ema), pictures, steps, epochs),
+            *("patience" if epochs == self.patience else "all", 100 * (1 - moved)),
             *(1 - 1 / (AVERAGED * steps), AVERAGED),
         )
 
@@ -149,7 +151,7 @@ def fit_self_critical(
 
     trainer = Trainer(captioner, train, settings, seed)
     state = Checkpoint(trainer.policy, checkpoint)
-    history = state.restore()
+    history = state.restore("self-critical", first=0)
     validation = Validation(captioner, val, VALIDATION_BATCH, settings.max_words)
     if not history.epochs:
         history.add(validation.metrics())

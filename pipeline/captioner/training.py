@@ -92,7 +92,7 @@ def fit(
     )
     trainer = Trainer(decoder, batches, settings)
     state = Checkpoint(decoder, checkpoint, trainer.optimizer)
-    history = state.restore()
+    history = state.restore("train", first=1)
     for metrics in history.epochs:
         on_epoch(metrics)
     validation = Validation(captioner, val, settings.batch_size, settings.max_words)

@@ -138,9 +138,10 @@ def averaged(
     Args:
         decoder: that is trained.
         optimizer: that trains it, and keeps the average.
-        ema: as in the settings; at 0, nothing happens.
+        ema: as in the settings; at 0, nothing happens. Nor before the first update, as where all
+            of them overflowed in float16: there is no average yet.
     """
-    if not ema:
+    if not ema or not int(ops.convert_to_numpy(optimizer.iterations)):
         yield
         return
     own = decoder.get_weights()

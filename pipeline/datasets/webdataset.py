@@ -281,7 +281,7 @@ def _content(stream: BufferedReader, span: Span) -> tuple[str, Reason | None]:
         return f"{span.length:,} bytes; the bound is {LONGEST_TEXT:,}", "broken_line"
     stream.seek(span.offset)
     content = stream.read(span.length)
-    text = content.decode("utf-8", "surrogateescape")
+    text = content.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
     if len(content) < span.length:
         return text, "truncated"
     return text, None if is_storable(text) else "encoding"

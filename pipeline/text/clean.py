@@ -33,6 +33,10 @@ _BEFORE = str.maketrans(
     {
         "\u00b4": "'",  # an acute accent for an apostrophe
         **dict.fromkeys("\u2122\u2120\u00ae\u00a9", " "),  # trademark, service mark, (R), (C)
+        # Not seen, and within words another word: byte-order mark, word joiner, soft hyphen. A
+        # space of no width is one, though, between words that are written without.
+        **dict.fromkeys("\ufeff\u2060\u00ad"),
+        "\u200b": " ",
         **{mark: f" {mark}" for mark in map(chr, (*range(0xBC, 0xBF), *range(0x2150, 0x215F)))},
     }
 )
@@ -41,6 +45,7 @@ _PLAIN = str.maketrans(
     {
         **dict.fromkeys("\u2018\u2019\u201b`", "'"),  # single quotes and the grave accent
         **dict.fromkeys("\u201c\u201d", '"'),
+        **dict.fromkeys("\u2010\u2011", "-"),  # hyphens of word processors
         **dict.fromkeys("\u2013\u2014", " "),  # dashes between words
     }
 )
@@ -69,7 +74,7 @@ class Cleaned:
 
 
 def normalise(text: str) -> str:
-    """Fold case, Unicode compatibility forms (full-width letters, say) and typographic quotes."""
+    """Fold case, Unicode compatibility forms (full-width letters, say) and typographic signs."""
     # Twice: some compatibility forms are capitals, and lower case can leave composable pairs.
     folded = unicodedata.normalize("NFKC", text.translate(_BEFORE)).lower()
     return unicodedata.normalize("NFKC", folded).translate(_PLAIN)

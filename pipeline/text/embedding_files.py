@@ -195,6 +195,8 @@ class _Kept:
         """
         broken, width, count = self.skipped["broken"], self.layout.width, self.layout.count
         lines = self.words + broken
+        if count and not lines:
+            raise cut_off(self.path, count, lines)
         if not self.words or broken > max(FEW_BROKEN, MAX_BROKEN * lines):
             raise InputError(
                 f"{self.path}: expected a word and {width} numbers a line. Received: {broken} of "

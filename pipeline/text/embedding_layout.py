@@ -40,6 +40,7 @@ _OTHER_FILES = {  # how files begin that are taken for vectors by mistake, and w
     b"\x80\x05": _PICKLE,
     b"\xff\xfe": "text in UTF-16. Save it as UTF-8",
     b"\xfe\xff": "text in UTF-16. Save it as UTF-8",
+    b"version https://git-lfs": "a pointer of Git LFS. Fetch the file itself: git lfs pull",
 }
 
 
@@ -99,9 +100,14 @@ def _with_header(path: Path, file_format: Format, head: bytes, header: re.Match[
             f"{path}, line 1: expected the number of words and a width of 1 to {MAX_WIDTH}. "
             f"Received: {shown(head)}"
         )
+    vectors = any(_numbers_at_end(line) == width for line in _lines_of(head, start))
     binary = file_format == "word2vec_binary"
+    if binary and vectors:
+        raise InputError(
+            f"{path}: expected words and {width} numbers each in binary. Received: lines of text. "
+            "Write vocabulary.embeddings.format: word2vec"
+        )
     if file_format == "auto":
-        vectors = any(_numbers_at_end(line) == width for line in _lines_of(head, start))
         binary = not vectors and not _is_text(head[start:])
     return Layout(binary, width, count, start)
 

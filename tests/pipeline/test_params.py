@@ -40,6 +40,20 @@ def told(folder: Path, text: str) -> str:
     return message
 
 
+class Words(Settings):
+    words: list[str]
+
+
+@pytest.mark.parametrize("word", ["on", "no", "2"])
+def test_a_word_that_yaml_reads_as_something_else_is_told(tmp_path, word):
+    path = tmp_path / "params.yaml"
+    path.write_text(f"some: {{words: [dog, {word}]}}")
+    with pytest.raises(InputError, match=r"some.words.1: expected a word.* in quotes"):
+        load(Words, "some", path)
+    path.write_text(f"some: {{words: [dog, '{word}']}}")
+    assert load(Words, "some", path).words == ["dog", word]
+
+
 def test_good_settings_are_read(tmp_path):
     read = load_text(tmp_path, GOOD + "other: {x: 1}\n")
     assert read == Some(kind="a", size=3, share=0.5, inner=Inner(rate=0.001))

@@ -97,6 +97,15 @@ def test_a_folder_without_pictures_is_one_line(command, model, one_line, tmp_pat
     assert "expected a folder with pictures" in one_line(result)
 
 
+def test_a_length_penalty_of_greedy_search_is_refused(command, fake, one_line):
+    given = "--beam-width", 1, "--length-penalty", 2
+    assert "--length-penalty: expected a search with a beam" in one_line(
+        command("caption", *given, fake)
+    )
+    command("caption", "--beam-width", 2, "--length-penalty", 2, fake)
+    assert Fake.asked[0].length_penalty == 2
+
+
 @pytest.mark.parametrize("option", ["--beam-width=0", "--length-penalty=-1", "--max-words=0"])
 def test_options_out_of_range_are_told(command, model, pictures, option):
     result = command("caption", pictures, "--bundle", model, option)

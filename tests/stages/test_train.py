@@ -211,6 +211,10 @@ def test_of_seeds_trained_on_self_critically_the_best_after_that_comes_first(
             {"schedule": "plateau", "plateau": 3},
             "plateau: expected fewer epochs than train.patience",
         ),
+        (
+            {"schedule": "plateau", "plateau": 3, "patience": 9, "epochs": 4},
+            "train.epochs: expected 5 at least",
+        ),
         ({"scheduled_sampling": 0.5, "epochs": 1}, "train.scheduled_sampling: expected 0"),
         ({"word_vectors": "frozen"}, "Set vocabulary.embeddings.file, or train.word_vectors"),
     ],

@@ -115,8 +115,8 @@ def draw(log_probs: Tensor, uniforms: Tensor, top_p: float, temperature: float) 
 def uniforms_of(features: np.ndarray, seed: int, count: int, max_words: int) -> np.ndarray:
     """Draw the random numbers for pictures.
 
-    Those of a picture depend on its features and on the seed alone: not on the pictures that are
-    searched beside it, their order, or how many are searched at once.
+    Those of a picture depend on its features, on the seed and on `max_words` alone: not on the
+    pictures that are searched beside it, their order, or how many are searched at once.
 
     Args:
         features: float32 (b, ...).

@@ -51,13 +51,17 @@ def better_than_it_was(path: Path) -> None:
     path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
 
 
-def test_what_was_kept_comes_back(state):
+def test_what_was_kept_comes_back(state, caplog):
+    caplog.set_level(logging.INFO)
     weights = state.decoder.get_weights()
     memory = [keras.ops.convert_to_numpy(one).copy() for one in state.optimizer.variables]
     state.decoder.set_weights([weight + 1 for weight in weights])
     for variable in state.optimizer.variables:
         variable.assign(keras.ops.zeros(variable.shape, variable.dtype))
-    history = state.restore()
+    history = state.restore("train", first=1)
+    assert "train: continues after epoch 1" in caplog.text
+    state.restore("self-critical", first=0)  # which counts the decoder as it came as epoch 0
+    assert "self-critical: continues after epoch 0" in caplog.text
     assert history.epochs == [{"val_cider_d": 0.5, "val_loss": 1.25}]
     for found, expected in zip(state.decoder.get_weights(), weights, strict=True):
         np.testing.assert_array_equal(found, expected)
@@ -72,7 +76,7 @@ def test_every_byte_counts(state):
         good = path.read_bytes()
         for place in rng.integers(0, len(good), 20):
             path.write_bytes(good[:place] + bytes([good[place] ^ 1]) + good[place + 1 :])
-            assert state.restore() == History(), (path.name, place)
+            assert state.restore("train", first=1) == History(), (path.name, place)
         path.write_bytes(good)
 
 
@@ -95,7 +99,7 @@ def test_damage_is_told_and_nothing_is_taken_from_it(state, name, damage, caplog
     damage(state.folder / name)
     before = state.decoder.get_weights()
     with caplog.at_level(logging.WARNING):
-        assert state.restore() == History()
+        assert state.restore("train", first=1) == History()
     assert "is damaged" in caplog.text
     assert str(state.folder) in caplog.text
     assert take_finished(state.decoder, state.folder, epochs=1, patience=1) is None
@@ -129,7 +133,7 @@ def test_a_training_is_over_when_all_is_done_or_nothing_gets_better(epochs, pati
 
 def test_of_a_training_that_is_over_the_best_weights_are_taken_and_of_others_none(state):
     best = state.decoder.get_weights()
-    history = state.restore()
+    history = state.restore("train", first=1)
     worse = [weight + 1 for weight in best]
     state.decoder.set_weights(worse)
     state.keep(history, history.add({"val_cider_d": 0.4, "val_loss": 1.0}))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.captioner.schedule import Rate, ScheduleSettings, standstills
+from pipeline.captioner.schedule import Rate, ScheduleSettings, needed_epochs, standstills
 
 
 def rate(schedule: str, updates: int = 100, **changes: float) -> Rate:
@@ -79,3 +79,23 @@ def test_more_epochs_never_take_a_standstill_back(scores, epochs):
     counts = [standstills(scores[:done], epochs) for done in range(len(scores) + 1)]
     assert all(0 <= after - before <= 1 for before, after in pairwise(counts))
     assert counts[-1] <= max(0, len(scores) - 1) // epochs
+
+
+@given(
+    plateau=st.integers(1, 5),
+    epochs=st.integers(1, 20),
+    updates=st.integers(1, 9),
+    warmup=st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.9]),
+)
+def test_a_rate_is_halved_once_the_epochs_suffice(plateau, epochs, updates, warmup):
+    settings = ScheduleSettings(
+        learning_rate=0.2, schedule="plateau", warmup=warmup, plateau=plateau
+    )
+    rate = Rate(settings, updates, epochs)
+    never_better = epochs_of(*[0.5] * (epochs - 1))  # all epochs but the last
+    first_of_last = (epochs - 1) * updates
+    halved = first_of_last >= rate.warmup and rate.at(first_of_last, never_better) < 0.15
+    suffice = needed_epochs(settings, epochs) <= epochs
+    assert halved or not suffice
+    # An epoch of few updates may be all at the highest rate when the share says it is not.
+    assert suffice or not halved or rate.warm < warmup * epochs

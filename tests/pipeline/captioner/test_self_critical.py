@@ -576,11 +576,14 @@ def test_a_step_is_compiled_beforehand_for_captions_of_any_length(
     ("pictures", "ema", "warns"),
     [(5000, 0.998, False), (500, 0.998, True), (500, 0.98, False), (60, 0.0, False)],
 )
-def test_an_average_that_would_hardly_move_is_told(pictures, ema, warns, caplog):
-    settings = self_critical(ema=ema, epochs=5, patience=5, pictures=64)
+@pytest.mark.parametrize(("epochs", "patience"), [(5, 5), (5, 40), (40, 5)])
+def test_an_average_that_would_hardly_move_is_told(pictures, ema, warns, epochs, patience, caplog):
+    settings = self_critical(ema=ema, epochs=epochs, patience=patience, pictures=64)
     settings.warn_of_average(pictures)
     assert bool(caplog.text) == warns
     assert not warns or "Lower ema: 0.979 reaches back 6 epochs" in caplog.text
+    which = "patience" if patience == 5 else "all"
+    assert not warns or f"after 5 epochs ({which}) the average" in caplog.text
     caplog.clear()
     self_critical(ema=ema, epochs=0).warn_of_average(pictures)
     assert not caplog.text

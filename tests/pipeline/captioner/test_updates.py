@@ -95,6 +95,21 @@ def test_in_float16_an_update_that_overflows_is_left_out():
     assert np.abs(values(kept) - before).max() > 0
 
 
+def test_before_the_first_update_there_is_no_average():
+    """As where all of them overflowed: it would be zeros."""
+    decoder = build(
+        DecoderSettings.plain(decoder="inject", units=4, embedding=3, dropout=0.0), 9, (5,)
+    )
+    optimizer = adam(0.1, settings(precision="mixed_float16", ema=0.9))
+    optimizer.build(decoder.trainable_variables)
+    gradients = [np.full(value.shape, np.inf, "float32") for value in decoder.trainable_variables]
+    optimizer.apply(gradients)
+    own = decoder.get_weights()
+    with averaged(decoder, optimizer, 0.9):
+        for found, expected in zip(decoder.get_weights(), own, strict=True):
+            np.testing.assert_array_equal(found, expected)
+
+
 def test_while_averaged_a_decoder_has_other_weights_and_then_its_own():
     decoder = build(
         DecoderSettings.plain(decoder="inject", units=4, embedding=3, dropout=0.0), 9, (5,)

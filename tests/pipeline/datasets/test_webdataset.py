@@ -133,6 +133,8 @@ def test_a_data_set_of_img2dataset(tmp_path: Path, kind: int) -> None:
         ({"0.json": '{"caption": null}'}, []),
         ({"0.json": "{}"}, []),
         ({"0.cls": "7"}, []),
+        ({"0.txt": "\ufeffone"}, ["one"]),  # as editors of Windows begin a file
+        ({"0.json": '\ufeff{"caption": "one"}'}, ["one"]),
     ],
 )
 def test_where_captions_stand(tmp_path: Path, members: Members, expected: list[str]) -> None:

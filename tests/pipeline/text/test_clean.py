@@ -36,6 +36,8 @@ WORDLIKE = st.text("aBc dE'fn-\u2019.,!?()\"1230 \u00e9\u201c\u2014tsl", max_siz
         ("A dog\u00b4s ball, it`s red", "a dog 's ball it 's red"),
         ("1\u00bd foot", "1 1\u20442 foot"),
         ("iPhone\u2122 by Brand\u00ae", "iphone by brand"),
+        ("\ufeffa wide\u00adspread \u2060dog\u200b runs", "a widespread dog runs"),  # not seen
+        ("a t\u2011shirt, a t\u2010shirt", "a t-shirt a t-shirt"),  # hyphens of word processors
         ("#hashtag @man 50% off $5", "hashtag man 50 off 5"),
         ("!!! ... --- ( )", ""),
         ("", ""),

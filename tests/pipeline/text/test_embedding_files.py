@@ -258,7 +258,12 @@ def test_a_binary_file_with_more_in_it_is_told(refuse):
 
 def test_text_taken_for_binary_is_told(refuse):
     lines = b"".join(b"w%d %s\n" % (n, b" ".join([b"0.12345"] * 50)) for n in range(40))
-    assert "Received" in refuse(b"40 50\n" + lines, "word2vec_binary")
+    message = refuse(b"40 50\n" + lines, "word2vec_binary")
+    assert "Received: lines of text. Write vocabulary.embeddings.format: word2vec" in message
+
+
+def test_a_file_of_a_header_alone_is_told(refuse):
+    assert "expected 2 words, as its first line says. Received: 0" in refuse(b"2 5\n")
 
 
 @pytest.mark.parametrize(
@@ -266,6 +271,7 @@ def test_text_taken_for_binary_is_told(refuse):
     [
         (b"\xba\x16\x4f\x2f", "Use the .vec file"),
         (b"PK\x03\x04", "Unpack it"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 9\n", "git lfs pull"),
         (b"\x80\x04", "pickle"),
         ("dog 1".encode("utf-16"), "UTF-16"),
     ],
