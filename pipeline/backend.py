@@ -38,6 +38,22 @@ def jit() -> str | bool:
     return "auto"
 
 
+def exact_float32() -> None:
+    """Have products and convolutions of float32 computed in float32, from here on, in this process.
+
+    On GPUs from NVIDIA's Ampere on, both backends round what they multiply to TF32, which has
+    float16's 10 bits of precision, unless they are told not to. CPUs do not.
+    """
+    if keras.backend.backend() == "jax":
+        import jax
+
+        jax.config.update("jax_default_matmul_precision", "highest")
+    elif keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_tensor_float_32_execution(False)
+
+
 @cache
 def reads_transposed() -> bool:
     """Whether products of few rows are faster with a matrix that lies transposed in memory.

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 import yaml
 
+from pipeline import machine
 from pipeline.datasets.find import SCENES, find_layout
 from pipeline.dvc_files import CONFLICTS, LOCK, broken, has_conflicts
 from pipeline.errors import InputError
@@ -155,11 +156,10 @@ def disk(root: Path) -> Finding:
 
 def memory() -> Finding:
     """Are there cores and memory for TensorFlow?"""
-    cores = os.cpu_count() or 1
-    try:
-        gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
-    except (AttributeError, ValueError, OSError):  # not on this system
+    cores, bytes_ = machine.cores(), machine.memory()
+    if bytes_ is None:
         return Finding("Cores and memory", "ok", f"{cores} cores")
+    gib = bytes_ / GIB
     found = f"{cores} cores, {gib:.1f} GiB"
     if gib >= MEMORY_GIB:
         return Finding("Cores and memory", "ok", found)
@@ -208,7 +208,7 @@ def dvc(root: Path) -> Finding:
 
 def settings(root: Path, check: Sequence[str]) -> Finding:
     """Are all settings ones that the stages take?"""
-    asked = _ran([*check, str((root / "params.yaml").resolve())])
+    asked = _ran([*check, str((root / "params.yaml").resolve())], root)  # its folders are named so
     if asked is None:
         advice = "an import may take long the first time. Ask again: python -m stages.settings"
         return Finding("Settings", "note", f"no answer within {SECONDS} s", advice)
@@ -242,8 +242,7 @@ def weights(root: Path, params: Mapping[str, Any]) -> Finding:
     if wanted == "train":
         return Finding("Weights", "ok", f"{network} is trained here: none are needed")
     if wanted == "imagenet":
-        stem = _plain(network)
-        kept = [path.name for path in _keras_files() if _plain(path.name).startswith(stem)]
+        kept = [path.name for path in _keras_files() if _is_of(network, path.name)]
         if kept:
             return Finding("Weights", "ok", f"{network}, fetched before: {', '.join(kept)}")
         advice = "Keras fetches them in stage `encoder`, or it says which file to put where"
@@ -295,6 +294,15 @@ def _keras_files() -> list[Path]:
     home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
     found = (home / "models").glob("*.h5")
     return sorted(path for path in found if "notop" in _plain(path.name))
+
+
+def _is_of(network: str, name: str) -> bool:
+    """Whether a file is Keras's for a network, and not for one whose name only begins so."""
+    rest = _plain(name).removeprefix(_plain(network))
+    # ResNet50's go on with "_weights", MobileNetV2's with "_weights" and its width, which is 1
+    # here, and EfficientNetV2's with "_notop".
+    first = ("weightstfdimorderingtfkernels1.0", "weightstfdimorderingtfkernelsnotop", "notop")
+    return rest != _plain(name) and rest.startswith(first)
 
 
 def _plain(name: str) -> str:

@@ -2,6 +2,7 @@
 
 import ctypes
 import hashlib
+import math
 import os
 import platform
 from contextlib import suppress
@@ -12,6 +13,7 @@ _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX, _ARENA_MAX = -1, -2, -4, -8
 _NEVER, _MIB = -1, 2**20
 
 CPU = Path("/proc/cpuinfo")  # on Linux
+CGROUP = Path("/sys/fs/cgroup")  # where Linux tells a container's limits
 VARIABLES = {  # of the environment, as `prepare` sets them
     "TF_ENABLE_ONEDNN_OPTS": "1",
     "TF_FORCE_GPU_ALLOW_GROWTH": "true",
@@ -20,11 +22,44 @@ VARIABLES = {  # of the environment, as `prepare` sets them
 
 
 def cores() -> int:
-    """Count the cores that this process may use: in a container fewer than there are."""
+    """Count the cores that this process may use: in a container fewer than there are.
+
+    A container has a set of cores, or of all of them a share of the time, as many as which count.
+    """
     try:
-        return len(os.sched_getaffinity(0))
+        found = len(os.sched_getaffinity(0))
     except AttributeError:  # not on Linux
-        return os.cpu_count() or 1
+        found = os.cpu_count() or 1
+    share, period = _limits("cpu.max", "cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")
+    return min(found, max(1, math.ceil(share / period))) if share and period else found
+
+
+def memory() -> int | None:
+    """Tell the bytes of memory that this process may use; None where the system does not say."""
+    try:
+        found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
+    bound, _ = _limits("memory.max", "memory/memory.limit_in_bytes")
+    return min(found, bound) if bound else found
+
+
+def _limits(name: str, *older: str) -> tuple[int, int]:
+    """Read a container's two limits of a kind, of cgroups of version 2 or else 1; 0 where none is.
+
+    Args:
+        name: the file of version 2.
+        older: those of version 1, one for each limit.
+    """
+    for names in ((name,), older):
+        try:
+            told = " ".join((CGROUP / one).read_text() for one in names).split()
+            numbers = [int(one) for one in told]
+        except (OSError, ValueError):  # absent; or "max", which is no bound
+            continue
+        first, second = [*numbers, 0][:2]
+        return (first, second) if first > 0 else (0, 0)
+    return 0, 0
 
 
 def cpu_flags() -> frozenset[str]:

@@ -27,7 +27,7 @@ IMAGES = pa.schema(
         pa.field("offset", pa.int64(), nullable=False),  # of its first byte in that file
         pa.field("bytes", pa.int64(), nullable=False),
         pa.field("sha256", pa.string(), nullable=False),  # of these bytes
-        pa.field("width", pa.int32(), nullable=False),  # pixels, as stored
+        pa.field("width", pa.int32(), nullable=False),  # pixels, as Pillow opens it
         pa.field("height", pa.int32(), nullable=False),
         pa.field("mode", pa.string(), nullable=False),  # Pillow's: RGB, L, CMYK, ...
         pa.field("dhash", pa.string(), nullable=False),  # what it looks like (images/decode.py)
@@ -72,9 +72,9 @@ def write_rows(path: Path, rows: Sequence[Row], schema: pa.Schema, sort_by: Sequ
 
 
 def write_table(path: Path, table: pa.Table) -> None:
-    """Write a table that is sorted already."""
+    """Write a table that is sorted already, with a checksum for each page."""
     with written_whole(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+        pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
 
 
 @contextmanager
@@ -86,25 +86,39 @@ def unreadable_told(path: Path) -> Iterator[None]:
         raise InputError(
             f"{path}: no such file. Run the stage that writes it: dvc repro"
         ) from error
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         reason = " ".join(str(error).split())
-        raise InputError(f"{path}: expected a Parquet table. Received: {reason}") from error
+        raise InputError(
+            f"{path}: expected a Parquet table as it was written. Received: {reason}. If a stage "
+            "writes it, remove it and run dvc repro"
+        ) from error
 
 
 def read_table(path: Path, schema: pa.Schema) -> pa.Table:
     """Read a Parquet table and check that it has the columns and types of `schema`.
 
     Raises:
-        InputError: the file is absent, not Parquet, or has other columns.
+        InputError: the file is absent, not Parquet, damaged, or has other columns.
     """
     # pq.read_table imports pyarrow.dataset and pandas, half a second that few stages need.
-    with unreadable_told(path), pq.ParquetFile(path) as file:
+    with unreadable_told(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
         table = file.read()
+        check_rows(table.num_rows, file)
     if table.schema.names != schema.names or table.schema.types != schema.types:
         raise InputError(
             f"{path}: expected columns {_tell(schema)}. Received: {_tell(table.schema)}"
         )
     return table
+
+
+def check_rows(read: int, file: pq.ParquetFile) -> None:
+    """See that all rows were read: a page's checksum does not cover how many it is said to have.
+
+    Raises:
+        ValueError: there are others than the file says.
+    """
+    if read != file.metadata.num_rows:
+        raise ValueError(f"{read} of {file.metadata.num_rows} rows")
 
 
 def _tell(schema: pa.Schema) -> str:

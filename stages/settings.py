@@ -17,7 +17,7 @@ from pipeline.evaluation.sweep import SweepSettings
 from pipeline.exploration.settings import ExploreSettings
 from pipeline.images.features import FeaturesSettings
 from pipeline.images.networks import build
-from pipeline.images.settle import EncoderSettings, side_of
+from pipeline.images.settle import EncoderSettings, side_of, weights_file
 from pipeline.params import Settings, load
 from pipeline.reporting.report.settings import ReportSettings
 from pipeline.text.clean import CleanSettings
@@ -28,6 +28,9 @@ from stages.evaluate import EvaluateSettings
 from stages.train import TrainStageSettings
 
 log = logging.getLogger(__name__)
+
+MOST_NAMED = 10  # files that an error lists
+README = "README.md"  # which tells what the folder is for
 
 SECTIONS: Mapping[str, type[Settings]] = {
     "sample": SampleSettings,
@@ -68,17 +71,46 @@ def settings(
 
 
 def _absent(read: Mapping[str, Any]) -> list[str]:
-    """Tell of a data set that is not there, of which DVC would say that a dependency is missing."""
-    folder = read["ingest"].folder
-    if Path(folder) == Path(SCENES) or Path(folder).is_dir():
+    """Tell of what is not there: a folder, of which DVC would say that a dependency is missing.
+
+    And of a file in one, which its stage would miss, after all stages before it.
+    """
+    encoder, embeddings = read["encoder"], read["vocabulary"].embeddings
+    told = []
+    if Path(read["ingest"].folder) != Path(SCENES):
+        told += _no_folder("ingest.folder", "the data set", read["ingest"].folder)
+    told += _no_folder("encoder.weights_folder", "weights", encoder.weights_folder) or _no_file(
+        "encoder.weights", encoder.weights_folder, weights_file(encoder)
+    )
+    told += _no_folder("vocabulary.embeddings.folder", "word vectors", embeddings.folder) or (
+        _no_file("vocabulary.embeddings.file", embeddings.folder, embeddings.file)
+    )
+    return told
+
+
+def _no_folder(name: str, what: str, folder: str) -> list[str]:
+    """Tell of a folder that is not there, and what to do."""
+    if Path(folder).is_dir():
         return []
     home = ", as ~ stands for no home here" if folder.startswith("~") else ""
-    mend = "Put the data set there, or write its whole path"
+    mend = f"Make it, with {what} in it, or write its whole path"
     if Path(f"{Path(folder)}.dvc").is_file():
         mend = "DVC keeps it: dvc pull, or dvc checkout"
     return [
-        f"ingest.folder: expected the data set's folder. Received: {folder!r}, where there is none"
-        f"{home}. {mend}"
+        f"{name}: expected a folder with {what}. Received: {folder!r}, where there is none{home}."
+        f" {mend}"
+    ]
+
+
+def _no_file(name: str, folder: str, file: str | None) -> list[str]:
+    """Tell of a file that is not in its folder, and of those that are."""
+    if file is None or (Path(folder) / file).is_file():
+        return []
+    files = (path for path in Path(folder).iterdir() if path.is_file())
+    there = sorted(path.name for path in files if path.name != README)
+    return [
+        f"{name}: expected a file in {folder}. Received: {file!r}, where there is:"
+        f" {', '.join(there[:MOST_NAMED]) or 'none'}. Put it there, or name another"
     ]
 
 
@@ -115,7 +147,7 @@ def _at_odds(read: Mapping[str, Any]) -> list[str]:
 def _unfit_vectors(train: TrainStageSettings, embeddings: EmbeddingSettings) -> list[str]:
     """Tell why a decoder cannot begin with the word vectors that are named, if it cannot.
 
-    A file that is not there is told by `vocabulary`, soon; another width only by `train`.
+    That the file is not there is told before; another width would only be by `train`.
     """
     if embeddings.file is None:
         return [

@@ -42,8 +42,8 @@ def read_tables(folder: Path) -> dict[str, pa.Table]:
 
 def _read(path: Path, schema: pa.Schema) -> pa.Table:
     try:
-        return pq.read_table(path)
-    except (pa.ArrowInvalid, OSError):
+        return pq.read_table(path, page_checksum_verification=True)
+    except (pa.ArrowException, OSError, ValueError):
         return read_table(path, schema)  # which says what is wrong with it
 
 

@@ -47,7 +47,11 @@ MERGE_SHARE = 64  # ... and as many as one in so many: sorting costs what all ke
 
 
 class DamagedError(Exception):
-    """A file of the cache was damaged or gone; it has been removed, and its keys with it."""
+    """A file of the cache was damaged; it has been removed, and its keys with it."""
+
+
+class GoneError(DamagedError):
+    """A file of the cache is gone: another run has merged it with others, or removed it."""
 
 
 class _Batch(NamedTuple):
@@ -157,7 +161,7 @@ class FeatureCache:
 
         Raises:
             KeyError: those of one are not there; before any is given.
-            DamagedError: they were, but their file is damaged.
+            DamagedError: they were, but their file is damaged; or gone, which is a `GoneError`.
         """
         places = self._index.places(digests)
         if (places < 0).any():
@@ -176,7 +180,7 @@ class FeatureCache:
             return self._values(number, group)[rows].reshape(-1, *self.shape)
         except FileNotFoundError as error:
             self._look_again()
-            raise DamagedError(str(self._files[number])) from error
+            raise GoneError(str(self._files[number])) from error
         except (pa.ArrowException, OSError, ValueError, IndexError) as error:
             _unless_of_the_system(self._files[number], error)
             self._drop(number, error)

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field
+from pydantic import Field, field_validator
 
 import pipeline
 from pipeline.errors import InputError
@@ -35,6 +35,7 @@ from pipeline.params import Settings
 
 CALLS = 3  # batches that are with an actor: being decoded, being encoded, on their way
 RESTARTS = 10  # of an actor, on another machine where its own was lost; more, and the run ends
+LEAST_SHARE = 0.0001  # of a core or a GPU that Ray can give
 TOLD = 300  # characters of the beginning and of the end of Ray's own errors
 NEEDED = (
     "Every machine needs the data set's folder and the encoder's at the same path, and the same"
@@ -49,6 +50,22 @@ class RaySettings(Settings):
     actors: int = Field(ge=1)  # encoders at work at the same time
     num_cpus: float = Field(gt=0)  # that each is given: so many threads decode, and as many compute
     num_gpus: float = Field(ge=0)
+
+    @field_validator("num_cpus", "num_gpus")
+    @classmethod
+    def _counts(cls, number: float) -> float:
+        """Refuse what is nothing to Ray, which counts in ten-thousandths."""
+        if number and number < LEAST_SHARE:
+            raise ValueError(f"expected {LEAST_SHARE:g} at least")
+        return number
+
+    @field_validator("num_gpus")
+    @classmethod
+    def _is_whole(cls, number: float) -> float:
+        """Refuse what Ray does: an actor may share one GPU, and has several to itself."""
+        if number > 1 and number % 1:
+            raise ValueError("expected a whole number, or a share of one GPU. Round it")
+        return number
 
     @property
     def threads(self) -> int:

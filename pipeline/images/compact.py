@@ -71,11 +71,15 @@ class NormalisedPointwise(layers.Layer):
 
     Args:
         filters: channels that come out.
+
+    Attributes:
+        measures: whether training goes by the batch's mean and variance, which the running ones
+            follow; or by those that are there.
     """
 
     def __init__(self, filters: int) -> None:
         super().__init__()
-        self.filters = filters
+        self.filters, self.measures = filters, True
 
     def build(self, shape: tuple[int | None, ...]) -> None:
         """Make the kernel, (c, filters), and the vectors, (filters,)."""
@@ -94,7 +98,8 @@ class NormalisedPointwise(layers.Layer):
         """(b, h, w, c) -> (b, h, w, filters)."""
         _, height, width, _ = values.shape
         rows = ops.reshape(values, (-1, self.channels))  # (b * h * w, c)
-        mean, variance = self._moments(rows) if training else (self.mean, self.variance)
+        measured = training and self.measures
+        mean, variance = self._moments(rows) if measured else (self.mean, self.variance)
         scale = self.gamma * ops.rsqrt(variance + EPSILON)
         rows = ops.matmul(rows, self.kernel * scale) + (self.beta - mean * scale)
         return ops.relu(ops.reshape(rows, (-1, height, width, self.filters)))

@@ -42,7 +42,7 @@ from pipeline.errors import InputError
 
 # Of all that decides on what a picture's bytes come out as: with every change of it, one more.
 # Features that are kept for later runs are of one version (and of one of Pillow).
-DECODING = 2
+DECODING = 3
 
 PictureReason = Literal[
     "missing",  # no such file
@@ -133,7 +133,7 @@ class Span(NamedTuple):
 class PictureFacts(NamedTuple):  # a tuple, as these travel between processes by the thousand
     """What is known of a picture file that was decoded to its end."""
 
-    width: int  # pixels, as stored: before EXIF orientation
+    width: int  # pixels, before EXIF orientation; of a TIFF, Pillow applies it when it opens it
     height: int
     mode: str  # Pillow's name for the kind of pixels, as stored
     bytes: int  # size of the file, or of the span
@@ -393,7 +393,8 @@ def _bytes_of(path: Path, span: Span | None) -> BytesIO | BufferedReader:
     length = min(length, max(0, status.st_size - offset))
     if length > READ_WHOLE:
         return BufferedReader(_Part(path, Span(offset, length)))
-    with path.open("rb", buffering=0) as file:
+    # Buffered: where the system stops within the picture, it is asked again, and says why.
+    with path.open("rb") as file:
         file.seek(offset)
         return BytesIO(file.read(length))
 
@@ -481,6 +482,9 @@ def _to_rgb(image: Image.Image, stored_as: str | None) -> Image.Image:
         deep = np.asarray(image).astype(np.uint32)  # (h, w), 0 to 65535
         if isinstance(image, TiffImagePlugin.TiffImageFile):
             deep = _sixteen_bits(deep, image.tag_v2)
+        transparent = image.info.get("transparency")
+        if isinstance(transparent, int):  # of a PNG: the one grey that is not there
+            deep = np.where(deep == transparent, 65535, deep)
         return Image.fromarray(((deep + 128) // 257).astype(np.uint8)).convert("RGB")
     if image.mode in ("I", "F"):
         raise ValueError(f"expected 8 or 16 bits a channel. Received: mode {image.mode}")

@@ -24,7 +24,7 @@ from pydantic import Field
 
 from pipeline.errors import InputError
 from pipeline.files import remove_unfinished
-from pipeline.images.cache import DIGEST, GIB, DamagedError, FeatureCache
+from pipeline.images.cache import DIGEST, GIB, DamagedError, FeatureCache, GoneError
 from pipeline.images.cluster import Encoded, RaySettings
 from pipeline.images.encoding import Encode, encode_padded
 from pipeline.images.listing import Pictures
@@ -177,6 +177,9 @@ def extract(
         begun = time.perf_counter()
         try:
             manifest = _write(pictures, cache, source, out, settings, shards)
+        except GoneError as error:
+            log.warning("%s was removed by another run; what it had is looked for again", error)
+            continue
         except DamagedError:  # it was told and removed; its pictures are encoded again
             cache.remove_damaged(digests)  # and those of any other such file with them
             continue

@@ -22,6 +22,7 @@ from pydantic import Field
 
 from pipeline.backend import jit
 from pipeline.errors import InputError
+from pipeline.images.compact import NormalisedPointwise
 from pipeline.images.reading import Picture, read_batches
 from pipeline.images.train_encoder import moved, start_at_frequencies
 from pipeline.params import Settings
@@ -68,6 +69,7 @@ def finetune(
             could be trained.
     """
     upper = upper_layers(body, settings.share)
+    _set_measuring(body, False)
     head = layers.Dense(wanted.shape[1], name="labels")
     model = keras.Sequential([encoder, layers.Dropout(DROPOUT, seed=settings.seed), head])
     side = encoder.input_shape[1]
@@ -99,6 +101,7 @@ def finetune(
                 logs = model.train_on_batch(views, wanted[rows], return_dict=True)
                 progress.advance(len(batch), f"loss {logs['loss']:.4f}")
     _set_trainable(body, body.layers)
+    _set_measuring(body, True)
 
 
 def half_mirrored(pictures: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -166,3 +169,13 @@ def _set_trainable(body: keras.Model, chosen: Sequence[keras.Layer]) -> None:
     """Have the chosen layers learn, and no others. Each by itself: `body` takes no second True."""
     for layer in body.layers:
         layer.trainable = any(layer is one for one in chosen)
+
+
+def _set_measuring(body: keras.Model, measures: bool) -> None:
+    """Have the layers that normalise batches by themselves measure them, or keep what they have.
+
+    `BatchNormalization` keeps it where it is not trainable, which it never is here.
+    """
+    for layer in body.layers:
+        if isinstance(layer, NormalisedPointwise):
+            layer.measures = measures

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from pipeline.backend import jit
+from pipeline.backend import exact_float32, jit
 from pipeline.images.networks import NETWORKS, before_pooling, build, layers_of, with_preprocessing
 from pipeline.images.spec import Arithmetic, Pooling
 
@@ -29,6 +29,8 @@ def inference_model(
 
     Weights that change in `body` afterwards are not seen.
     """
+    if precision == "float32":
+        exact_float32()
     ready = fold(in_precision(body, network, side, precision))
     if pooling == "grid":
         ready = before_pooling(ready)

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import InputError
 from pipeline.images.reading import Picture
-from pipeline.tables import IMAGES, unreadable_told
+from pipeline.tables import IMAGES, check_rows, unreadable_told
 
 ROWS = 1024  # in memory at once
 STREAM = 1 << 16  # bytes of a column read at once
@@ -30,7 +30,8 @@ class PictureList:
         path: of images.parquet.
 
     Raises:
-        InputError: the file is absent, not Parquet, or has other columns.
+        InputError: the file is absent, not Parquet, or has other columns; or, while it is gone
+            through, damaged.
     """
 
     def __init__(self, path: Path) -> None:
@@ -50,9 +51,20 @@ class PictureList:
 
     def __iter__(self) -> Iterator[Picture]:
         with self._opened() as file:
-            for piece in file.iter_batches(ROWS, columns=COLUMNS, use_threads=False):
-                yield from map(Picture.of, piece.to_pylist())
+            pieces = file.iter_batches(ROWS, columns=COLUMNS, use_threads=False)
+            count = 0
+            while True:
+                with unreadable_told(self.path):
+                    piece = next(pieces, None)
+                    if piece is None:
+                        check_rows(count, file)
+                        return
+                    rows = piece.to_pylist()
+                count += len(rows)
+                yield from map(Picture.of, rows)
 
     def _opened(self) -> pq.ParquetFile:
         with unreadable_told(self.path):
-            return pq.ParquetFile(self.path, buffer_size=STREAM, pre_buffer=False)
+            return pq.ParquetFile(
+                self.path, buffer_size=STREAM, pre_buffer=False, page_checksum_verification=True
+            )

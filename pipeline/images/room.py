@@ -103,7 +103,7 @@ def told_bytes(number: float) -> str:
     """Tell a number of bytes as people do."""
     for unit in ("bytes", "KiB", "MiB"):
         if number < 1024:
-            return f"{number:.3g} {unit}" if number < 1000 else f"{number:.0f} {unit}"
+            return f"{number:.3g} {unit}" if number < 999.5 else f"{number:.0f} {unit}"
         number /= 1024
     return f"{number:,.1f} GiB"
 

@@ -121,6 +121,11 @@ def untrained(settings: EncoderSettings) -> Encoder:
     return Encoder(NETWORKS["compact"].body(None, side), "compact", side, TRAIN)
 
 
+def weights_file(settings: EncoderSettings) -> str | None:
+    """The name of the file in `weights_folder` that the weights come from; None: from elsewhere."""
+    return None if settings.weights in (TRAIN, IMAGENET) else settings.weights
+
+
 def side_of(settings: EncoderSettings) -> int:
     """The side of the pictures in pixels: as set, else the network's own."""
     return settings.side or NETWORKS[settings.network].side

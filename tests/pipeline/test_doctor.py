@@ -203,6 +203,16 @@ def test_settings_are_read_as_the_stages_read_them(tmp_path):
     assert "sweep.beam_width is not a setting" in found.advice
 
 
+def test_settings_of_another_repository_are_read_there(tmp_path):
+    for folder in ("data/raw/mine", "data/raw/weights", "data/raw/embeddings"):
+        (tmp_path / folder).mkdir(parents=True)
+    text = (ROOT / "params.yaml").read_text()
+    changed = text.replace("folder: data/raw/scenes", "folder: data/raw/mine")
+    assert changed != text
+    (tmp_path / "params.yaml").write_text(changed)
+    assert doctor.settings(tmp_path, CHECK).state == "ok"
+
+
 def test_the_data_set_is_found_by_its_layout(tmp_path):
     assert "no such folder" in doctor.data(tmp_path, PARAMS).advice
     (tmp_path / "mine").mkdir()
@@ -240,6 +250,22 @@ def test_weights_that_keras_fetched_before(tmp_path, monkeypatch, network, file)
     assert doctor.weights(tmp_path, params).state == "note", "it has another head"
     (tmp_path / "models" / file).touch()
     assert doctor.weights(tmp_path, params).state == "ok"
+
+
+@pytest.mark.parametrize(
+    ("network", "file"),
+    [
+        ("ResNet50", "resnet50v2_weights_tf_dim_ordering_tf_kernels_notop.h5"),
+        ("MobileNetV2", "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_96_no_top.h5"),
+        ("EfficientNetV2B1", "efficientnetv2-b0_notop.h5"),
+    ],
+)
+def test_weights_of_a_network_of_nearly_that_name(tmp_path, monkeypatch, network, file):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / file).touch()
+    params = {"encoder": {"network": network, "weights": "imagenet"}}
+    assert doctor.weights(tmp_path, params).state == "note"
 
 
 def test_weights_that_are_trained_here(tmp_path):

@@ -111,3 +111,35 @@ def test_memory_is_prepared_before_numpy_is_there(package):
     work = f"import {package}, sys; print('pipeline' in sys.modules and 'numpy' not in sys.modules)"
     told = run(work)
     assert told == "True"
+
+
+@pytest.mark.parametrize(
+    ("files", "count"),
+    [
+        ({"cpu.max": "200000 100000"}, 2),
+        ({"cpu.max": "150000 100000"}, 2),
+        ({"cpu.max": "50000 100000"}, 1),
+        ({"cpu.max": "max 100000"}, 8),
+        ({"cpu.max": "6400000 100000"}, 8),
+        ({"cpu/cpu.cfs_quota_us": "300000", "cpu/cpu.cfs_period_us": "100000"}, 3),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, 8),
+        ({}, 8),
+    ],
+)
+def test_a_container_s_share_of_the_cores_counts(monkeypatch, tmp_path, files, count):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.setattr(machine, "CGROUP", tmp_path)
+    for name, told in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"{told}\n")
+    assert cores() == count
+
+
+def test_a_container_s_memory_counts(monkeypatch, tmp_path):
+    monkeypatch.setattr(machine, "CGROUP", tmp_path)
+    there = machine.memory()
+    assert there is None or there > 2**28
+    (tmp_path / "memory.max").write_text("max\n")
+    assert machine.memory() == there
+    (tmp_path / "memory.max").write_text("123456789\n")
+    assert machine.memory() == 123456789

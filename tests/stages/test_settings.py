@@ -57,7 +57,8 @@ def test_those_of_the_repository_can_be_run(told):
 @pytest.mark.parametrize("folder", ["data/raw/nowhere", "~/pictures"])
 def test_a_data_set_that_is_not_there_is_told_before_dvc_does(told, folder):
     message = told(ingest__folder=folder)
-    assert f"ingest.folder: expected the data set's folder. Received: {folder!r}" in message
+    expected = f"ingest.folder: expected a folder with the data set. Received: {folder!r}"
+    assert expected in message
     assert ("~ stands for no home here" in message) == folder.startswith("~")
 
 
@@ -66,8 +67,32 @@ def test_a_data_set_that_dvc_keeps_is_fetched_by_it(told, tmp_path):
     assert "DVC keeps it: dvc pull" in told(ingest__folder=f"{tmp_path}/mine/")
 
 
+@pytest.mark.parametrize("section", ["encoder__weights_folder", "vocabulary__embeddings__folder"])
+def test_a_folder_that_every_run_looks_into_is_told_before_dvc_does(told, section, tmp_path):
+    name = section.replace("__", ".")
+    assert f"{name}: expected a folder with" in told(**{section: f"{tmp_path}/none"})
+    assert not told(**{section: str(tmp_path)})
+
+
+def test_files_that_are_not_there_are_told_before_their_stages(told, tmp_path):
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    (folder / "other.weights.h5").touch()
+    here = {"encoder__weights_folder": str(folder), "encoder__weights": "mine.weights.h5"}
+    message = told(**here)
+    assert f"encoder.weights: expected a file in {folder}. Received: 'mine.weights.h5'" in message
+    assert "where there is: other.weights.h5. Put it there" in message
+    (folder / "mine.weights.h5").touch()
+    assert not told(**here)
+    assert "vocabulary.embeddings.file: expected a file" in told(
+        vocabulary__embeddings__file="vectors.txt"
+    )
+
+
 @pytest.mark.parametrize("folder", ["data/raw/scenes", "./data/raw/scenes/"])
 def test_scenes_need_not_be_there_before_they_are_drawn(told, folder, tmp_path, monkeypatch):
+    for beside in ("weights", "embeddings"):
+        (tmp_path / "data" / "raw" / beside).mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     assert not told(ingest__folder=folder)
 
@@ -104,7 +129,8 @@ def test_sections_that_do_not_go_together_are_told(told, changes, expected):
     assert expected in told(**changes)
 
 
-def test_sections_that_go_together_are_not(told):
+def test_sections_that_go_together_are_not(told, tmp_path):
+    (tmp_path / "glove.txt").write_text("dog" + " 0.1" * KNOWN["train"]["embedding"])
     assert not told(
         evaluate__guide=3.0,
         train__consensus__pictures=10000,
@@ -112,6 +138,7 @@ def test_sections_that_go_together_are_not(told):
         features__pooling="grid",
         train__word_vectors="trained",
         vocabulary__embeddings__file="glove.txt",
+        vocabulary__embeddings__folder=str(tmp_path),
     )
 
 

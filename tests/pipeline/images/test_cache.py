@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import InputError
 from pipeline.images import cache as module
-from pipeline.images.cache import DIGEST, DamagedError, FeatureCache, _Index
+from pipeline.images.cache import DIGEST, DamagedError, FeatureCache, GoneError, _Index
 from pipeline.images.room import told_bytes
 
 FINGERPRINT = "ab" * 32
@@ -238,10 +238,10 @@ def test_a_damaged_file_is_told_and_removed_and_no_other(cache, tmp_path, conten
     assert keys(1, 7)[0] in reader
 
 
-def test_a_file_that_another_process_removed_is_as_damaged(cache):
+def test_a_file_that_another_process_removed_is_gone(cache):
     cache.put(keys(2), values(2))
     files(cache)[0].unlink()
-    with pytest.raises(DamagedError):
+    with pytest.raises(GoneError):
         got(cache, keys(1)[0])
     assert keys(2)[1] not in cache
 
@@ -347,7 +347,7 @@ def test_what_another_process_puts_together_is_found_again(cache, tmp_path, monk
     other = opened(tmp_path)  # a copy of the repository, which shares the cache
     cache.put(keys(4, 12), values(4, 3))
     assert len(files(cache)) == 1
-    with pytest.raises(DamagedError), caplog.at_level(logging.WARNING):
+    with pytest.raises(GoneError), caplog.at_level(logging.WARNING):
         got(other, keys(1)[0])
     assert not caplog.text, "nothing is damaged"
     for at, key in enumerate(keys(16)):

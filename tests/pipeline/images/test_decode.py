@@ -307,6 +307,13 @@ def test_grey_becomes_rgb(tmp_path: Path, mode: str) -> None:
     assert (read_square(path, SIDE, BOUND) == 255).all()
 
 
+def test_the_grey_that_is_transparent_is_white_in_sixteen_bits_too(tmp_path: Path) -> None:
+    deep = np.array([[0, 40_000], [65_535, 0]], np.uint16)
+    path = tmp_path / "a.png"
+    Image.fromarray(deep).save(path, transparency=0)
+    assert read_square(path, 2, BOUND)[:, :, 0].tolist() == [[255, 156], [255, 255]]
+
+
 @pytest.mark.parametrize("name", ["a.png", "a.tif", "a.pgm"])
 def test_sixteen_bits_are_scaled_and_not_clipped(tmp_path: Path, name: str) -> None:
     deep = np.repeat(np.linspace(0, 65535, 32).astype(np.uint16)[None], 32, axis=0)
@@ -562,3 +569,40 @@ def test_what_the_system_cannot_read_now_is_no_fault_of_the_picture(
             with pytest.raises(InputError, match=f"from the system: {os.strerror(number)}"):
                 look()
     assert inspect(path, BOUND).width == 64
+
+
+def test_a_disk_that_fails_within_a_picture_has_not_cut_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It gives what stands before the bad block, and its error when it is asked for more."""
+    path = save(tmp_path, photo(640, 480), "a.png")
+    content = path.read_bytes()[:8192]
+    assert len(content) == 8192 < path.stat().st_size
+
+    class Failing(io.RawIOBase):
+        given = False
+
+        def readable(self) -> bool:
+            return True
+
+        def seekable(self) -> bool:
+            return True
+
+        def seek(self, *_: int) -> int:
+            return 0
+
+        def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
+            if self.given:
+                raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+            self.given = True
+            memoryview(buffer)[: len(content)] = content
+            return len(content)
+
+    def opened(_: Path, __: str, buffering: int = -1) -> io.RawIOBase | io.BufferedReader:
+        return Failing() if buffering == 0 else io.BufferedReader(Failing(), 1)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pathlib.Path.open", opened)
+        for look in (lambda: inspect(path, BOUND), lambda: read_square(path, SIDE, BOUND)):
+            with pytest.raises(InputError, match=os.strerror(errno.EIO)):
+                look()

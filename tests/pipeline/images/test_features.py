@@ -382,6 +382,29 @@ def test_a_damaged_file_is_told_and_its_pictures_are_encoded_again(
     assert bytes_in(tmp_path / "again") == whole
 
 
+def test_what_another_run_removes_meanwhile_is_encoded_again_and_not_called_damaged(
+    drawn, run_all, tmp_path, caplog, monkeypatch
+):
+    pictures = drawn(11)
+    run_all(pictures)
+    whole = bytes_in(tmp_path / "out")
+    gone = sorted((tmp_path / "cache").rglob("encoded-*"))[1]
+
+    def compute_then_remove(*arguments):
+        work = compute(*arguments)
+        if not caplog.text:
+            gone.unlink()
+        return work
+
+    monkeypatch.setattr("pipeline.images.features.compute", compute_then_remove)
+    with caplog.at_level(logging.WARNING):
+        _, work = run_all(pictures, out="again")
+    assert 0 < work.encoded <= BATCH
+    assert f"{gone} was removed by another run" in caplog.text
+    assert "damaged" not in caplog.text
+    assert bytes_in(tmp_path / "again") == whole
+
+
 def test_however_many_files_are_damaged_they_are_encoded_again(drawn, run_all, tmp_path):
     pictures = drawn(5 * BATCH)
     run_all(pictures)

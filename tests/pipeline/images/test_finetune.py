@@ -8,6 +8,7 @@ from PIL import Image
 
 from pipeline import backend
 from pipeline.errors import InputError
+from pipeline.images.compact import NormalisedPointwise
 from pipeline.images.finetune import (
     FinetuneSettings,
     _optimizer,
@@ -80,6 +81,24 @@ def test_upper_layers_learn_and_the_others_stay(tmp_path):
     }
     assert changed == {"high", "highest"}
     assert all(layer.trainable for layer in body.layers), "as it was before"
+
+
+def test_statistics_stay_also_where_a_convolution_measures_them_itself(tmp_path):
+    """As that of `compact` does, which is no `BatchNormalization`."""
+    backend.seed(1)
+    pictures = keras.Input((SIDE, SIDE, 3))
+    values = layers.Conv2D(4, 3, 2, name="low")(pictures)
+    own = NormalisedPointwise(4)
+    values = own(values)
+    body = keras.Model(pictures, layers.GlobalAveragePooling2D()(values), name="tiny")
+    whole = keras.Input((SIDE, SIDE, 3), dtype="uint8")
+    encoder = keras.Model(whole, body(keras.ops.cast(whole, "float32") / 255.0))
+    kernel = np.array(own.kernel)
+    finetune(encoder, body, *_arguments(tmp_path), SETTINGS)
+    assert np.array_equal(np.array(own.mean), np.zeros(4))
+    assert np.array_equal(np.array(own.variance), np.ones(4))
+    assert not np.array_equal(np.array(own.kernel), kernel), "it learns"
+    assert own.measures
 
 
 def _arguments(tmp_path):

@@ -182,3 +182,16 @@ def test_features_in_another_precision_are_float32_and_nearly_the_same(precision
     assert found.dtype == np.float32
     assert not np.array_equal(found, exact)
     assert least_cosine(found, exact) > 0.999
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="TensorFlow's own setting")
+def test_float32_is_float32_on_a_gpu_too():
+    """GPUs would round what they multiply to TF32, which has ten bits."""
+    import tensorflow as tf
+
+    tf.config.experimental.enable_tensor_float_32_execution(True)
+    body = NETWORKS["compact"].body(None, 32)
+    inference_model(body, "compact", 32, "average", "bfloat16")
+    assert tf.config.experimental.tensor_float_32_execution_enabled()
+    inference_model(body, "compact", 32, "average", "float32")
+    assert not tf.config.experimental.tensor_float_32_execution_enabled()

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.errors import InputError
 from pipeline.images import room
-from pipeline.images.room import check_room, copied_to, lacking
+from pipeline.images.room import check_room, copied_to, lacking, told_bytes
 
 
 @pytest.fixture(autouse=True)
@@ -66,6 +66,14 @@ def test_dvc_copies_what_stages_write_into_its_cache(tmp_path, config, place):
     (tmp_path / ".dvc" / "config").write_text(config)
     found = copied_to(tmp_path / "data" / "features")
     assert found == (None if place is None else tmp_path / place)
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [(0, "0 bytes"), (999, "999 bytes"), (1023, "1023 bytes"), (999.7 * 1024, "1000 KiB")],
+)
+def test_bytes_are_told_in_digits(number, told):
+    assert told_bytes(number) == told
 
 
 def test_outside_of_a_repository_nothing_is_copied(tmp_path):
