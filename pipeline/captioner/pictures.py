@@ -16,7 +16,7 @@ from pipeline.images.decode import PictureError
 from pipeline.images.encoder import Encoder
 from pipeline.images.encoding import encode_padded
 from pipeline.images.loose import Decoded, decode_batches
-from pipeline.images.spec import Pooling
+from pipeline.images.spec import pooling_of, read_spec
 
 BATCH = 32  # pictures the encoder sees at once
 BATCHES = 4  # that are searched together: a step of so many captions at once takes a third less
@@ -61,8 +61,8 @@ class PictureCaptioner:
     @classmethod
     def _load(cls, folder: Path) -> "PictureCaptioner":
         captioner = bundle.load_captioner(folder)
-        pooled = len(captioner.decoder.feature_shape) == 1
-        pooling: Pooling = "average" if pooled else "grid"
+        width = read_spec(folder / bundle.ENCODER).features
+        pooling = pooling_of(captioner.decoder.feature_shape, width)
         return cls(Encoder.load(folder / bundle.ENCODER, pooling=pooling), captioner)
 
     @property

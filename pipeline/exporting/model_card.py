@@ -19,7 +19,7 @@ from pipeline.captioner.consensus import NGRAMS
 from pipeline.errors import InputError
 from pipeline.evaluation.metrics_file import other_tokens, read_metrics
 from pipeline.files import write_text
-from pipeline.images.spec import FINETUNED, Spec, read_spec
+from pipeline.images.spec import FINETUNED, Spec, pooling_of, read_spec
 from pipeline.params import parse_yaml
 from pipeline.reporting.labels import FIGURES, LABELS, label
 from pipeline.text.marks import END, MARKS, UNKNOWN
@@ -110,7 +110,7 @@ def _params(path: Path, model: Model) -> dict[str, Any]:
     if sections["encoder"].get("side") is not None:  # or it is the network's own
         shape["encoder.side"] = model.spec.side
     shape["encoder.finetune"] = model.spec.source.endswith(FINETUNED)
-    shape["features.pooling"] = "average" if len(model.description.feature_shape) == 1 else "grid"
+    shape["features.pooling"] = pooling_of(model.description.feature_shape, model.spec.features)
     for name, expected in shape.items():
         section, key = name.split(".")
         received = sections.get(section, {}).get(key, expected)

@@ -44,7 +44,7 @@ class Encoder:
 
     Attributes:
         spec: what it is.
-        pooling: "average", or "grid" for the map before pooling.
+        pooling: "average", "grid" for the map before pooling, or "views" for several views.
         precision: that it computes in; its features are float32 always.
         body: the network without its preprocessing.
         model: uint8 RGB (b, side, side, 3) -> float32 (b, f), averages in float32: to be trained.
@@ -82,7 +82,7 @@ class Encoder:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of a picture's features: (f,), or (h, w, f) for a grid."""
+        """Of a picture's features: (f,), (2 f,) of views, or (h, w, f) for a grid."""
         return tuple(self.ready.output_shape[1:])
 
     def encode(self, pictures: np.ndarray) -> np.ndarray:

@@ -48,7 +48,7 @@ class FeaturesSettings(Settings):
 
     engine: Literal["local", "ray"]  # this machine, or a cluster
     ray: RaySettings
-    pooling: Pooling  # average: one vector a picture; grid: the map before pooling, for attention
+    pooling: Pooling  # average: one vector a picture; views: of several; grid: the map before it
     precision: Arithmetic | Literal["auto"]  # that the network computes in; see precision.py
     format: Format
     dtype: Precision  # of the values in the shards

@@ -15,9 +15,11 @@ from keras import layers
 from pipeline.backend import exact_float32, jit
 from pipeline.images.networks import NETWORKS, before_pooling, build, layers_of, with_preprocessing
 from pipeline.images.spec import Arithmetic, Pooling
+from pipeline.images.views import in_views
 
-# Of all here, in networks.py and in compact.py that decides on the features of given weights: with
-# every change of it, one more. Features that are kept for later runs are of one version.
+# Of all here, in networks.py, views.py and compact.py that decides on the features of given
+# weights: with every change of it, one more. Features that are kept for later runs are of one
+# version.
 ENCODING = 1
 _CONVOLUTIONS = (layers.Conv2D, layers.SeparableConv2D, layers.DepthwiseConv2D)
 
@@ -25,7 +27,9 @@ _CONVOLUTIONS = (layers.Conv2D, layers.SeparableConv2D, layers.DepthwiseConv2D)
 def inference_model(
     body: keras.Model, network: str, side: int, pooling: Pooling, precision: Arithmetic
 ) -> keras.Model:
-    """Build uint8 RGB (b, side, side, 3) -> float32 (b, f) or (b, h, w, f), with body's weights.
+    """Build uint8 RGB (b, side, side, 3) -> float32 (b, *shape), with body's weights.
+
+    The shape is (f,), (2 f,) of views, or (h, w, f) of a grid.
 
     Weights that change in `body` afterwards are not seen.
     """
@@ -34,7 +38,8 @@ def inference_model(
     ready = fold(in_precision(body, network, side, precision))
     if pooling == "grid":
         ready = before_pooling(ready)
-    model = with_preprocessing(ready, NETWORKS[network], side)
+    put_before = in_views if pooling == "views" else with_preprocessing
+    model = put_before(ready, NETWORKS[network], side)
     model.compile(jit_compile=jit())
     return model
 

@@ -1,5 +1,6 @@
 """What is known of an encoder without building it: its files, its shape and its fingerprint."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,7 +11,8 @@ from pipeline.files import unsealed
 
 SPEC, WEIGHTS = "encoder.json", "encoder.weights.h5"
 FINETUNED = ", fine-tuned"  # ends the source of weights that were continued here
-Pooling = Literal["average", "grid"]  # one vector a picture, or the map before pooling
+# One vector a picture; the map before pooling; or one vector of several views (`views.py`).
+Pooling = Literal["average", "grid", "views"]
 Arithmetic = Literal["float32", "bfloat16", "float16"]  # that the network computes in
 
 
@@ -35,8 +37,8 @@ class Spec(BaseModel):
 def identity(fingerprint: str, pooling: Pooling, precision: Arithmetic) -> str:
     """Name all that decides on features: the encoder, and how it is run.
 
-    The fingerprint alone for float32 averages; else with "-grid", "-bfloat16" or "-float16" after
-    it, in this order. Features of two identities are never mixed.
+    The fingerprint alone for float32 averages; else with "-grid" or "-views", and "-bfloat16" or
+    "-float16" after it, in this order. Features of two identities are never mixed.
     """
     parts = [fingerprint]
     if pooling != "average":
@@ -44,6 +46,18 @@ def identity(fingerprint: str, pooling: Pooling, precision: Arithmetic) -> str:
     if precision != "float32":
         parts.append(precision)
     return "-".join(parts)
+
+
+def pooling_of(shape: Sequence[int], features: int) -> Pooling:
+    """Tell from the shape of a picture's features how they were pooled.
+
+    Args:
+        shape: (f,), (2 f,) of views, or (h, w, f) of a grid.
+        features: f, the encoder's own.
+    """
+    if len(shape) > 1:
+        return "grid"
+    return "average" if shape[0] == features else "views"
 
 
 def fingerprint_of(identity: str) -> str:

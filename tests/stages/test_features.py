@@ -51,6 +51,7 @@ def test_grids_and_other_precisions_are_never_mixed_with_averages(featured, tmp_
     with caplog.at_level(logging.INFO):
         for name, changes in {
             "-grid": {"pooling": "grid"},
+            "-views": {"pooling": "views"},
             "-bfloat16": {"precision": "bfloat16"},
         }.items():
             caplog.clear()
@@ -61,6 +62,8 @@ def test_grids_and_other_precisions_are_never_mixed_with_averages(featured, tmp_
     averages = read_shards(featured.data / "features", fingerprint)
     assert grids.values.shape == (42, 4, 4, 1024)
     assert grids.ids == averages.ids
+    views = read_shards(tmp_path / "-views", f"{fingerprint}-views")
+    assert (views.ids, views.values.shape) == (averages.ids, (42, 2 * 2048))
     pooled = grids.values.astype("float32").mean((1, 2))
     np.testing.assert_allclose(pooled, averages.values[:, :1024], rtol=0.01, atol=0.001)
 

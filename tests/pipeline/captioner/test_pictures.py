@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.captioner import bundle_zip
 from pipeline.captioner.captioner import Caption
 from pipeline.captioner.pictures import PictureCaptioner
 from pipeline.captioner.search.settings import SearchSettings
+from tests.pipeline.exporting.conftest import of_views
 
 SIDE = 8
 SETTINGS = SearchSettings.plain(beam_width=1, length_penalty=0.0, max_words=3)
@@ -106,3 +108,22 @@ def test_leaving_off_early_stops_the_threads(files):
     assert next(found).path == files[0]
     found.close()
     assert list(found) == []
+
+
+def test_a_bundle_of_views_has_an_encoder_that_makes_them(tmp_path):
+    fixtures = Path(__file__).parents[2] / "fixtures" / "bundle-v1"
+    with bundle_zip.opened(fixtures / "inject.zip") as folder:
+        plain = PictureCaptioner.load(folder)
+        views = PictureCaptioner.load(of_views(folder, tmp_path / "bundle"))
+    assert (plain.encoder.pooling, views.encoder.pooling) == ("average", "views")
+    squares = np.stack(
+        [
+            np.asarray(
+                Image.open(fixtures / f"{name}.png").convert("RGB").resize((plain.side,) * 2)
+            )
+            for name in ("red", "blue")
+        ]
+    )
+    said = [found[0].text for found in views.caption(squares, SETTINGS)]
+    assert len(set(said)) == 2
+    assert views.encoder.encode(squares).shape == (2, 2 * plain.encoder.spec.features)

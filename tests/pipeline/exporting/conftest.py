@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.captioner import bundle_zip
+from pipeline.captioner import bundle, bundle_zip
 from pipeline.captioner.batches import pad, shift
 from pipeline.captioner.captioner import Captioner, SearchSettings
 from pipeline.captioner.decoders.base import DecoderSettings
@@ -34,12 +34,50 @@ def search() -> SearchSettings:
 
 
 @pytest.fixture(
-    scope="session", params=["inject", pytest.param("adaptive", marks=pytest.mark.slow)]
+    scope="session",
+    params=[
+        "inject",
+        *(pytest.param(one, marks=pytest.mark.slow) for one in ("adaptive", "views")),
+    ],
 )
-def bundle_folder(request: pytest.FixtureRequest) -> Iterator[Path]:
-    """A tiny bundle that tells red squares from blue ones: of pooled features, and of a grid."""
-    with bundle_zip.opened(FIXTURES / f"{request.param}.zip") as folder:
+def bundle_folder(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
+    """A tiny bundle that tells red squares from blue ones: of averages, a grid, or views."""
+    name = "inject" if request.param == "views" else request.param
+    with bundle_zip.opened(FIXTURES / f"{name}.zip") as folder:
+        if request.param == "views":
+            folder = of_views(folder, tmp_path_factory.mktemp("views") / "bundle")
         yield folder
+
+
+def doubled(weight: np.ndarray) -> np.ndarray:
+    """Make weights for features twice as wide: a matrix, (f, u), or a vector that scales, (f,)."""
+    return np.concatenate([weight, weight]) / (2 if weight.ndim > 1 else 1)
+
+
+def of_views(folder: Path, out: Path) -> Path:
+    """Make a bundle of views of one of averages: both halves of its features count alike."""
+    model = PictureCaptioner.load(folder)
+    old = model.captioner.decoder
+    [width] = old.feature_shape
+    decoder = build(old.settings, len(model.captioner.vocabulary), (2 * width,))
+    decoder.set_weights(
+        [
+            doubled(weight) if weight.shape[:1] == (width,) else weight
+            for weight in old.get_weights()
+        ]
+    )
+    identity = f"{model.encoder.spec.fingerprint}-views"
+    bundle.save(
+        out,
+        [decoder],
+        folder / bundle.WORDS,
+        folder / bundle.ENCODER,
+        decoder.feature_shape,
+        identity,
+    )
+    return out
 
 
 @pytest.fixture(scope="session")
