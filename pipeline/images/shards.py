@@ -2,7 +2,8 @@
 
 One row a picture, sorted by `image_id`:
     image_id  string              as in images.parquet
-    feature   float16/float32[n]  pooled: (f,), the average pool of the encoder's last block
+    feature   float16/float32[n]  pooled: (f,), the average pool of the encoder's last block; (2 f,)
+                                  of several views
                                   grid: (h, w, f) in C order, the map before pooling
 Files: features-00000-of-00008.parquet (or .tfrecord) and so on; manifest.json has the shape and is
 written last, so a folder with a manifest is complete.

@@ -496,13 +496,13 @@ def test_the_average_is_judged_and_kept_and_training_goes_on_from_its_own_weight
 @pytest.mark.parametrize("ema", [0.0, 0.7])
 def test_killed_and_continued_is_as_undisturbed(refine, judged, begins, tmp_path, monkeypatch, ema):
     """After an ordinary epoch, and in the middle of one that follows on one taken back."""
-    chosen = self_critical(epochs=3, ema=ema)
+    chosen = self_critical(epochs=3, ema=ema, pictures=7)
 
     def die(metrics) -> None:
         raise Killed
 
     def die_in_the_middle():
-        step, left = Trainer.step, iter(range(4 + 2))  # of four steps an epoch
+        step, left = Trainer.step, iter(range(5 + 2))  # of five steps an epoch, the last of four pictures
 
         def steps(trainer, rows, rng):
             if next(left, None) is None:
