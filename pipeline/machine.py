@@ -24,7 +24,8 @@ VARIABLES = {  # of the environment, as `prepare` sets them
 def cores() -> int:
     """Count the cores that this process may use: in a container fewer than there are.
 
-    A container has a set of cores, or of all of them a share of the time, as many as which count.
+    A container is given a set of cores, or a share of the time of all of them (`docker run --cpus
+    2`): then as many count as that share comes to.
     """
     try:
         found = len(os.sched_getaffinity(0))
@@ -57,7 +58,7 @@ def _limits(name: str, *older: str) -> tuple[int, int]:
             numbers = [int(one) for one in told]
         except (OSError, ValueError):  # absent; or "max", which is no bound
             continue
-        first, second = [*numbers, 0][:2]
+        first, second = [*numbers, 0, 0][:2]
         return (first, second) if first > 0 else (0, 0)
     return 0, 0
 

@@ -174,8 +174,8 @@ def _tell(problem: Any, section: str) -> str:
             return f"{name}: expected a list. {received}"
         case "string_type" if isinstance(given, bool | int | float):
             return (
-                f"{name}: expected a word. {received}, as YAML reads on, off, yes, no and numbers. "
-                'Write it in quotes, such as "on"'
+                f"{name}: expected a word. {received}: YAML takes on, off, yes and no for true and "
+                'false, and digits for a number. Write it in quotes, such as "on"'
             )
         case "string_pattern_mismatch":
             return f"{name}: expected one word, without blanks. {received}"

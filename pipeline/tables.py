@@ -6,6 +6,7 @@ dropped   one row for each thing left out: what it was, where it stood, why, and
 facts     one row a picture whose facts are known (*scenes* alone; else no rows)
 """
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -86,7 +87,14 @@ def unreadable_told(path: Path) -> Iterator[None]:
         raise InputError(
             f"{path}: no such file. Run the stage that writes it: dvc repro"
         ) from error
+    except (MemoryError, pa.lib.ArrowCancelled):  # Arrow's errors, too, but no damage
+        raise
     except (pa.ArrowException, OSError, ValueError) as error:
+        number = getattr(error, "errno", None)  # Arrow's own errors of damage have none
+        if number is not None:
+            raise InputError(
+                f"{path}: could not be read: {os.strerror(number)}. Mend that, and run again"
+            ) from error
         reason = " ".join(str(error).split())
         raise InputError(
             f"{path}: expected a Parquet table as it was written. Received: {reason}. If a stage "
@@ -100,14 +108,25 @@ def read_table(path: Path, schema: pa.Schema) -> pa.Table:
     Raises:
         InputError: the file is absent, not Parquet, damaged, or has other columns.
     """
-    # pq.read_table imports pyarrow.dataset and pandas, half a second that few stages need.
-    with unreadable_told(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
-        table = file.read()
-        check_rows(table.num_rows, file)
+    table = read_any(path)
     if table.schema.names != schema.names or table.schema.types != schema.types:
         raise InputError(
             f"{path}: expected columns {_tell(schema)}. Received: {_tell(table.schema)}"
         )
+    return table
+
+
+def read_any(path: Path) -> pa.Table:
+    """Read a Parquet table, whatever columns it has.
+
+    Raises:
+        InputError: the file is absent, not Parquet, or damaged.
+    """
+    # pq.read_table imports pyarrow.dataset and pandas, half a second that few stages need.
+    with unreadable_told(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+        table = file.read()
+        check_rows(table.num_rows, file)
+        _ = table.schema.names  # which may be no text
     return table
 
 

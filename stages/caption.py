@@ -188,7 +188,8 @@ def caption(
     if length_penalty is not None and width == 1 and method == "beam" and not usual.required_words:
         raise InputError(
             "--length-penalty: expected a search with a beam of 2 and more: greedily, no captions "
-            f"are compared. Received: {length_penalty:g} with a beam of 1. Leave out either"
+            f"are compared. Received: {length_penalty:g} with a beam of 1. Leave it out, or widen "
+            "the beam: --beam-width 3"
         )
     options = given(
         beam_width=width,

@@ -93,7 +93,7 @@ def _no_folder(name: str, what: str, folder: str) -> list[str]:
     if Path(folder).is_dir():
         return []
     home = ", as ~ stands for no home here" if folder.startswith("~") else ""
-    mend = f"Make it, with {what} in it, or write its whole path"
+    mend = "Make it (empty, where no file in it is named), or write its whole path"
     if Path(f"{Path(folder)}.dvc").is_file():
         mend = "DVC keeps it: dvc pull, or dvc checkout"
     return [

@@ -18,7 +18,7 @@ from pipeline.files import write_sealed
 from pipeline.images.listing import PictureList
 from pipeline.images.shards import Format, open_shards, write_shards
 from pipeline.images.spec import Spec, read_spec
-from pipeline.tables import IMAGES, read_table, write_rows
+from pipeline.tables import IMAGES, read_any, read_table, write_rows
 from pipeline.text.embeddings import load_embeddings, write_embeddings
 from pipeline.text.vocabulary import Vocabulary
 
@@ -114,8 +114,17 @@ def table(read: Callable[[Path], Any]) -> Kept:
     )
 
 
+def validated(path: Path) -> list[dict[str, Any]]:
+    """Read a table as `validate` does, whose rules tell of other columns."""
+    found = read_any(path)
+    if (found.schema.names, found.schema.types) != (IMAGES.names, IMAGES.types):
+        raise InputError(f"{path}: other columns")
+    return found.to_pylist()
+
+
 KEPT = {
     "table": lambda: table(lambda path: read_table(path, IMAGES).to_pylist()),
+    "any table": lambda: table(validated),
     "list of pictures": lambda: table(lambda path: [str(one) for one in PictureList(path)]),
     "parquet": lambda: features("parquet"),
     "tfrecord": lambda: features("tfrecord"),

@@ -16,7 +16,7 @@ from pipeline.images.decode import PictureError
 from pipeline.images.encoder import Encoder
 from pipeline.images.encoding import encode_padded
 from pipeline.images.loose import Decoded, decode_batches
-from pipeline.images.spec import pooling_of, read_spec
+from pipeline.images.spec import pooling_of
 
 BATCH = 32  # pictures the encoder sees at once
 BATCHES = 4  # that are searched together: a step of so many captions at once takes a third less
@@ -61,8 +61,7 @@ class PictureCaptioner:
     @classmethod
     def _load(cls, folder: Path) -> "PictureCaptioner":
         captioner = bundle.load_captioner(folder)
-        width = read_spec(folder / bundle.ENCODER).features
-        pooling = pooling_of(captioner.decoder.feature_shape, width)
+        pooling = pooling_of(bundle.read_description(folder).encoder)
         return cls(Encoder.load(folder / bundle.ENCODER, pooling=pooling), captioner)
 
     @property
@@ -103,7 +102,7 @@ class PictureCaptioner:
             paths: any files; see `loose.find_pictures`.
             settings: of the search.
             max_pixels: larger pictures are refused.
-            batch_size: pictures that the encoder sees at once, at most.
+            batch_size: views of pictures that the encoder sees at once, at most.
 
         Yields:
             What became of each picture, in order.
@@ -111,7 +110,7 @@ class PictureCaptioner:
         Raises:
             InputError: as for `Captioner.caption`.
         """
-        count = math.ceil(len(paths) / batch_size)
+        count = math.ceil(len(paths) / max(1, batch_size // self.encoder.views))
         if not count:
             return
         size = math.ceil(len(paths) / count)  # 33 pictures are two batches of 17

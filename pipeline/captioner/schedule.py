@@ -30,10 +30,17 @@ def needed_epochs(settings: ScheduleSettings, epochs: int) -> int:
 
     Args:
         settings: how.
-        epochs: of the whole training; how long the rate grows is a share of them.
+        epochs: of the whole training, of which a share is those in which the rate grows.
+
+    Returns:
+        `epochs`, where they suffice; else the fewest that do.
     """
-    warm = math.ceil(round(settings.warmup * epochs, 6))
-    return max(1, warm) + settings.plateau + 1
+    while True:
+        warm = math.ceil(round(settings.warmup * epochs, 6))
+        least = max(1, warm) + settings.plateau + 1
+        if least <= epochs:
+            return epochs
+        epochs = least
 
 
 class Rate:

@@ -17,12 +17,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from pipeline.checks.near_duplicates import NONE, nearest_in_earlier_split, parse_hashes
 from pipeline.checks.settings import ValidateSettings
 from pipeline.datasets.layout import BY_CHOICE
-from pipeline.tables import CAPTIONS, DROPPED, IMAGES, SPLITS, read_table
+from pipeline.tables import CAPTIONS, DROPPED, IMAGES, SPLITS, read_any
 
 TABLES = {"images": IMAGES, "captions": CAPTIONS, "dropped": DROPPED}
 EDGES = ".,;:!?\"'()[]{}-_*#/\\"  # punctuation that clings to words
@@ -35,16 +34,9 @@ def read_tables(folder: Path) -> dict[str, pa.Table]:
     """Read images, captions and dropped (.parquet), whatever columns they have.
 
     Raises:
-        InputError: a file is absent, or not Parquet.
+        InputError: a file is absent, not Parquet, or damaged.
     """
-    return {name: _read(folder / f"{name}.parquet", schema) for name, schema in TABLES.items()}
-
-
-def _read(path: Path, schema: pa.Schema) -> pa.Table:
-    try:
-        return pq.read_table(path, page_checksum_verification=True)
-    except (pa.ArrowException, OSError, ValueError):
-        return read_table(path, schema)  # which says what is wrong with it
+    return {name: read_any(folder / f"{name}.parquet") for name in TABLES}
 
 
 def columns_frame(tables: Tables) -> pd.DataFrame:

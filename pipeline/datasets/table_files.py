@@ -155,8 +155,8 @@ def _json_object(line: str) -> dict[str, Any] | None:
 
 def _open_parquet(path: Path) -> TableFile:
     try:
-        file = pq.ParquetFile(path)
-    except (pa.ArrowException, OSError) as error:
+        file = pq.ParquetFile(path, page_checksum_verification=True)
+    except (pa.ArrowException, OSError, ValueError) as error:
         told = " ".join(str(error).split())
         raise InputError(f"{path}: expected a Parquet table. Received: {told}") from error
 

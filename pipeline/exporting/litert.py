@@ -147,6 +147,7 @@ for path in sys.argv[1:]:
     picture = ImageOps.exif_transpose(picture)
     if picture.mode.startswith("I"):  # 16 bits a pixel, of which 8 are kept
         deep = np.asarray(picture).astype(np.uint32)
+        deep = np.where(deep == picture.info.get("transparency", -1), 65535, deep)
         picture = Image.fromarray(((deep + 128) // 257).astype(np.uint8))
     if picture.has_transparency_data:  # as it looks on white paper
         paper = Image.new("RGBA", picture.size, "white")

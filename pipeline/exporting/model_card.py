@@ -110,7 +110,7 @@ def _params(path: Path, model: Model) -> dict[str, Any]:
     if sections["encoder"].get("side") is not None:  # or it is the network's own
         shape["encoder.side"] = model.spec.side
     shape["encoder.finetune"] = model.spec.source.endswith(FINETUNED)
-    shape["features.pooling"] = pooling_of(model.description.feature_shape, model.spec.features)
+    shape["features.pooling"] = pooling_of(model.description.encoder)
     for name, expected in shape.items():
         section, key = name.split(".")
         received = sections.get(section, {}).get(key, expected)

@@ -83,7 +83,9 @@ def _png(picture: Tensor, head: Tensor, max_pixels: int) -> Tensor:
     depth, colours = tf.cast(head[24], tf.int32), tf.cast(head[25], tf.int32)
 
     def deep_grey() -> Tensor:
-        values = tf.cast(tf.io.decode_png(picture, channels=1, dtype=tf.uint16), tf.int32)
+        pixels = tf.cast(tf.io.decode_png(picture, channels=4, dtype=tf.uint16), tf.int32)
+        # The grey that is transparent, if there is one, has nothing of its own but white paper.
+        values = tf.where(pixels[..., 3:] == 0, 65535, pixels[..., :1])
         return tf.image.grayscale_to_rgb(tf.cast((values + 128) // 257, tf.uint8))
 
     def shallow() -> Tensor:

@@ -34,6 +34,7 @@ from pipeline.images.spec import (
     identity,
     read_spec,
 )
+from pipeline.images.views import COUNT
 
 # What Keras and h5py raise for files that are damaged or belong to another network.
 _BROKEN = (ValueError, OSError, LookupError, AttributeError, TypeError, RuntimeError, UserWarning)
@@ -79,6 +80,11 @@ class Encoder:
     def identity(self) -> str:
         """Names all that decides on the features, see `spec.identity`."""
         return identity(self.spec.fingerprint, self.pooling, self.precision)
+
+    @property
+    def views(self) -> int:
+        """How many views of a picture its network sees."""
+        return COUNT if self.pooling == "views" else 1
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -162,7 +162,7 @@ def extract(
 
     Raises:
         InputError: a picture is gone or has changed; the disk has no room, or becomes full; the
-            cache's files are damaged again and again.
+            cache's files are damaged, or removed by other runs, again and again.
     """
     remove_unfinished(out.parent, out.name)
     cache = FeatureCache(cache_folder, source.identity + source.kept_as, source.shape)

@@ -1,8 +1,7 @@
 """What is known of an encoder without building it: its files, its shape and its fingerprint."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -48,16 +47,10 @@ def identity(fingerprint: str, pooling: Pooling, precision: Arithmetic) -> str:
     return "-".join(parts)
 
 
-def pooling_of(shape: Sequence[int], features: int) -> Pooling:
-    """Tell from the shape of a picture's features how they were pooled.
-
-    Args:
-        shape: (f,), (2 f,) of views, or (h, w, f) of a grid.
-        features: f, the encoder's own.
-    """
-    if len(shape) > 1:
-        return "grid"
-    return "average" if shape[0] == features else "views"
+def pooling_of(identity: str) -> Pooling:
+    """Take the pooling from an identity."""
+    named: tuple[Pooling, ...] = get_args(Pooling)
+    return next((one for one in identity.split("-")[1:] if one in named), "average")
 
 
 def fingerprint_of(identity: str) -> str:

@@ -33,8 +33,8 @@ _BEFORE = str.maketrans(
     {
         "\u00b4": "'",  # an acute accent for an apostrophe
         **dict.fromkeys("\u2122\u2120\u00ae\u00a9", " "),  # trademark, service mark, (R), (C)
-        # Not seen, and within words another word: byte-order mark, word joiner, soft hyphen. A
-        # space of no width is one, though, between words that are written without.
+        # Not seen, and within words another word: byte-order mark, word joiner, soft hyphen. But
+        # a space of no width separates words, of scripts that write no others.
         **dict.fromkeys("\ufeff\u2060\u00ad"),
         "\u200b": " ",
         **{mark: f" {mark}" for mark in map(chr, (*range(0xBC, 0xBF), *range(0x2150, 0x215F)))},

@@ -11,6 +11,12 @@ from pipeline import machine
 from pipeline.machine import cores, cpu_flags, keep_memory
 
 
+@pytest.fixture(autouse=True)
+def outside_of_a_container(monkeypatch, tmp_path):
+    """What this process is bound to is of no concern."""
+    monkeypatch.setattr(machine, "CGROUP", tmp_path / "none")
+
+
 @pytest.mark.parametrize("there", [1, 3])
 def test_cores_that_this_process_may_use(monkeypatch, there):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(there)), raising=False)
@@ -120,6 +126,7 @@ def test_memory_is_prepared_before_numpy_is_there(package):
         ({"cpu.max": "150000 100000"}, 2),
         ({"cpu.max": "50000 100000"}, 1),
         ({"cpu.max": "max 100000"}, 8),
+        ({"cpu.max": ""}, 8),
         ({"cpu.max": "6400000 100000"}, 8),
         ({"cpu/cpu.cfs_quota_us": "300000", "cpu/cpu.cfs_period_us": "100000"}, 3),
         ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, 8),
@@ -143,3 +150,16 @@ def test_a_container_s_memory_counts(monkeypatch, tmp_path):
     assert machine.memory() == there
     (tmp_path / "memory.max").write_text("123456789\n")
     assert machine.memory() == 123456789
+    (tmp_path / "memory.max").unlink()
+    (tmp_path / "memory").mkdir()
+    for told, expected in (("9223372036854771712", there), ("123456789", 123456789)):
+        (tmp_path / "memory" / "memory.limit_in_bytes").write_text(f"{told}\n")
+        assert machine.memory() == expected
+
+
+def test_memory_that_the_system_does_not_tell(monkeypatch):
+    def refused(_: str) -> int:
+        raise ValueError
+
+    monkeypatch.setattr(os, "sysconf", refused)
+    assert machine.memory() is None

@@ -24,7 +24,8 @@ class DiverseSettings(Settings):
 class SamplingSettings(Settings):
     """Nucleus sampling (Holtzman et al. 2020)."""
 
-    top_p: float = Field(ge=0.001, le=1)  # chance of the words drawn from; 1: all
+    # Chance of the words drawn from; 1: all. Far smaller ones are 0 in float32, which are no words.
+    top_p: float = Field(ge=0.001, le=1)
     temperature: float = Field(ge=0.01, le=100)  # below 1: likely words become likelier
     samples: int = Field(ge=1, le=1000)  # captions drawn a picture
     seed: int = Field(ge=0)

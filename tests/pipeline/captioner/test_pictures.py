@@ -19,6 +19,8 @@ SETTINGS = SearchSettings.plain(beam_width=1, length_penalty=0.0, max_words=3)
 class FakeEncoder:
     """Gives a picture's first pixel, and notes the shapes that it sees."""
 
+    views = 1
+
     class spec:  # noqa: N801 - as the attribute of an encoder
         side = SIDE
 
@@ -127,3 +129,11 @@ def test_a_bundle_of_views_has_an_encoder_that_makes_them(tmp_path):
     said = [found[0].text for found in views.caption(squares, SETTINGS)]
     assert len(set(said)) == 2
     assert views.encoder.encode(squares).shape == (2, 2 * plain.encoder.spec.features)
+
+
+def test_where_a_picture_is_seen_in_several_views_fewer_are_seen_at_once(files):
+    encoder, captioner = FakeEncoder(), FakeCaptioner()
+    encoder.views = 7
+    found = PictureCaptioner(encoder, captioner).caption_files(files, SETTINGS, 10**6, 14)
+    assert len(list(found)) == len(files)
+    assert {shape[0] for shape in encoder.seen} == {2}

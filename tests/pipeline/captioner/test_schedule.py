@@ -95,7 +95,9 @@ def test_a_rate_is_halved_once_the_epochs_suffice(plateau, epochs, updates, warm
     never_better = epochs_of(*[0.5] * (epochs - 1))  # all epochs but the last
     first_of_last = (epochs - 1) * updates
     halved = first_of_last >= rate.warmup and rate.at(first_of_last, never_better) < 0.15
-    suffice = needed_epochs(settings, epochs) <= epochs
+    needed = needed_epochs(settings, epochs)
+    assert needed_epochs(settings, needed) == needed, "what is told is enough"
+    suffice = needed == epochs
     assert halved or not suffice
     # An epoch of few updates may be all at the highest rate when the share says it is not.
     assert suffice or not halved or rate.warm < warmup * epochs

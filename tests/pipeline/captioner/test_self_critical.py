@@ -502,7 +502,8 @@ def test_killed_and_continued_is_as_undisturbed(refine, judged, begins, tmp_path
         raise Killed
 
     def die_in_the_middle():
-        step, left = Trainer.step, iter(range(5 + 2))  # of five steps an epoch, the last of four pictures
+        # Five steps an epoch, the last one of four pictures.
+        step, left = Trainer.step, iter(range(5 + 2))
 
         def steps(trainer, rows, rng):
             if next(left, None) is None:

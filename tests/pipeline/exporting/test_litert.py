@@ -63,9 +63,10 @@ def test_transparent_and_deep_pictures_are_read_alike(written, model, tmp_path, 
     clear = np.zeros((48, 48, 4), "uint8")
     clear[8:24, 8:24] = (220, 30, 30, 255)
     deep = np.repeat(np.linspace(0, 65535, 48).astype("uint16")[None], 48, axis=0)
-    paths = [tmp_path / "clear.png", tmp_path / "deep.png"]
-    for path, values in zip(paths, (clear, deep), strict=True):
-        Image.fromarray(values).save(path)
+    paths = [tmp_path / "clear.png", tmp_path / "deep.png", tmp_path / "both.png"]
+    for path, values in zip(paths, (clear, deep, deep), strict=True):
+        with_it = {"transparency": int(deep[0, 20])} if path.stem == "both" else {}
+        Image.fromarray(values).save(path, **with_it)
     squares = np.stack([read_square(path, model.side, MAX_PIXELS) for path in paths])
     assert run(clean_process, written, paths) == says(model, squares, max_words=8)
     source = program(written)

@@ -54,7 +54,7 @@ def palette(colours: int, transparent: bool) -> bytes:
 
 
 def grey_16(alpha: bool = False) -> bytes:
-    """A PNG of 16 bits by hand, as Pillow writes none with transparency."""
+    """A PNG of 16 bits by hand, as Pillow writes none with an alpha channel."""
     height, width, channels = 40, 30, 1 + alpha
     rows = RNG.integers(0, 65536, (height, width * channels)).astype(">u2")
     content = b"".join(b"\0" + row.tobytes() for row in rows)
@@ -65,6 +65,12 @@ def grey_16(alpha: bool = False) -> bytes:
         for kind, data in parts
     )
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+def one_clear_grey_16() -> bytes:
+    rows = RNG.integers(0, 65536, (40, 30)).astype(np.uint16)
+    rows[5:15, 5:20] = 1234
+    return encoded(Image.fromarray(rows), "PNG", transparency=1234)
 
 
 def turned(orientation: int, order: str = "<") -> bytes:
@@ -98,6 +104,7 @@ EXACT = {
     "PNG with a transparent palette of 4 bits": palette(16, transparent=True),
     "PNG of 16 bits": grey_16(),
     "PNG of 16 bits with transparency": grey_16(alpha=True),
+    "grey PNG of 16 bits with one transparent grey": one_clear_grey_16(),
     "BMP": encoded(Image.fromarray(smooth(55, 75, 3)), "BMP"),
     **{f"turned {way}": turned(way) for way in range(1, 9)},
     **{f"turned {way}, most significant byte first": turned(way, ">") for way in (3, 6)},

@@ -184,14 +184,30 @@ def test_features_in_another_precision_are_float32_and_nearly_the_same(precision
     assert least_cosine(found, exact) > 0.999
 
 
-@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="TensorFlow's own setting")
-def test_float32_is_float32_on_a_gpu_too():
-    """GPUs would round what they multiply to TF32, which has ten bits."""
+def is_exact() -> bool:
+    """Whether this process computes float32 in float32."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.config.jax_default_matmul_precision == "highest"
     import tensorflow as tf
 
-    tf.config.experimental.enable_tensor_float_32_execution(True)
+    return not tf.config.experimental.tensor_float_32_execution_enabled()
+
+
+@pytest.mark.skipif(keras.backend.backend() not in ("tensorflow", "jax"), reason="no GPU's")
+def test_float32_is_float32_on_a_gpu_too():
+    """GPUs would round what they multiply to TF32, which has ten bits."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        jax.config.update("jax_default_matmul_precision", None)
+    else:
+        import tensorflow as tf
+
+        tf.config.experimental.enable_tensor_float_32_execution(True)
     body = NETWORKS["compact"].body(None, 32)
     inference_model(body, "compact", 32, "average", "bfloat16")
-    assert tf.config.experimental.tensor_float_32_execution_enabled()
+    assert not is_exact()
     inference_model(body, "compact", 32, "average", "float32")
-    assert not tf.config.experimental.tensor_float_32_execution_enabled()
+    assert is_exact()

@@ -5,7 +5,7 @@ from typing import get_args
 
 import pytest
 
-from pipeline.images.spec import Arithmetic, Pooling, Spec, fingerprint_of, identity
+from pipeline.images.spec import Arithmetic, Pooling, Spec, fingerprint_of, identity, pooling_of
 
 FINGERPRINT = "ab" * 32
 
@@ -28,6 +28,7 @@ def test_no_two_ways_share_an_identity():
     names = {identity(FINGERPRINT, *way) for way in ways}
     assert len(names) == len(ways) == 9
     assert {fingerprint_of(name) for name in names} == {FINGERPRINT}
+    assert [pooling_of(identity(FINGERPRINT, *way)) for way in ways] == [one for one, _ in ways]
 
 
 def test_people_are_told_the_network_and_its_earlier_layers():

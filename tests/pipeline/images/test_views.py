@@ -36,12 +36,24 @@ def test_cuts_are_of_the_corners_and_of_the_middle():
     assert np.ptp(cuts[4, :, SIDE // 2, 0]) == pytest.approx(0.8 * (SIDE - 1), abs=0.1), "enlarged"
 
 
-@pytest.mark.parametrize("network", ["compact", "MobileNetV2"])
+def test_an_odd_side_has_them_too():
+    """Its middle is half a pixel away from that of its cut."""
+    pictures = np.random.default_rng(1).integers(0, 256, (1, 33, 33, 3), dtype=np.uint8)
+    found = seen(pictures)
+    assert found.shape == (1, COUNT, 33, 33, 3)
+    assert (found.min(), found.max()) == (0, 255), "between numbers of the picture"
+    # Enlarged to 41 pixels, of which the first and the last are the picture's own.
+    np.testing.assert_allclose(found[0, WHOLE, 0, 0], pictures[0, 0, 0])
+    np.testing.assert_allclose(found[0, WHOLE + 3, -1, -1], pictures[0, -1, -1])
+
+
+@pytest.mark.parametrize("network", ["compact", "MobileNetV2", "ResNet50"])
 def test_features_are_averages_of_the_whole_and_of_the_cuts(network):
     keras.utils.set_random_seed(1)
     body = NETWORKS[network].body(None, SIDE)
     plain = Encoder(body, network, SIDE, "mine.h5")
     encoder = Encoder(body, network, SIDE, "mine.h5", pooling="views")
+    assert (plain.views, encoder.views) == (1, COUNT)
     width = plain.spec.features
     assert encoder.shape == (2 * width,)
     assert encoder.identity == f"{plain.identity}-views"
