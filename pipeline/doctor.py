@@ -156,10 +156,10 @@ def disk(root: Path) -> Finding:
 
 def memory() -> Finding:
     """Are there cores and memory for TensorFlow?"""
-    cores, bytes_ = machine.cores(), machine.memory()
-    if bytes_ is None:
+    cores, there = machine.cores(), machine.memory()
+    if there is None:
         return Finding("Cores and memory", "ok", f"{cores} cores")
-    gib = bytes_ / GIB
+    gib = there / GIB
     found = f"{cores} cores, {gib:.1f} GiB"
     if gib >= MEMORY_GIB:
         return Finding("Cores and memory", "ok", found)

@@ -78,22 +78,28 @@ def _absent(read: Mapping[str, Any]) -> list[str]:
     encoder, embeddings = read["encoder"], read["vocabulary"].embeddings
     told = []
     if Path(read["ingest"].folder) != Path(SCENES):
-        told += _no_folder("ingest.folder", "the data set", read["ingest"].folder)
-    told += _no_folder("encoder.weights_folder", "weights", encoder.weights_folder) or _no_file(
-        "encoder.weights", encoder.weights_folder, weights_file(encoder)
-    )
-    told += _no_folder("vocabulary.embeddings.folder", "word vectors", embeddings.folder) or (
-        _no_file("vocabulary.embeddings.file", embeddings.folder, embeddings.file)
-    )
+        mend = "Put the data set there"
+        told += _no_folder("ingest.folder", "the data set", read["ingest"].folder, mend)
+    weights = encoder.weights_folder, weights_file(encoder)
+    told += _no_files("encoder.weights_folder", "encoder.weights", "weights", *weights)
+    vectors = embeddings.folder, embeddings.file
+    names = "vocabulary.embeddings.folder", "vocabulary.embeddings.file"
+    told += _no_files(*names, "word vectors", *vectors)
     return told
 
 
-def _no_folder(name: str, what: str, folder: str) -> list[str]:
+def _no_files(name: str, name_of_file: str, what: str, folder: str, file: str | None) -> list[str]:
+    """Tell of a folder that is not there, or of the file that is wanted of it."""
+    mend = "Put them there" if file else "Make it, empty"
+    return _no_folder(name, what, folder, mend) or _no_file(name_of_file, folder, file)
+
+
+def _no_folder(name: str, what: str, folder: str, mend: str) -> list[str]:
     """Tell of a folder that is not there, and what to do."""
     if Path(folder).is_dir():
         return []
     home = ", as ~ stands for no home here" if folder.startswith("~") else ""
-    mend = "Make it (empty, where no file in it is named), or write its whole path"
+    mend = f"{mend}, or write its whole path"
     if Path(f"{Path(folder)}.dvc").is_file():
         mend = "DVC keeps it: dvc pull, or dvc checkout"
     return [
