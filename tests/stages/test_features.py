@@ -68,6 +68,22 @@ def test_grids_and_other_precisions_are_never_mixed_with_averages(featured, tmp_
     np.testing.assert_allclose(pooled, averages.values[:, :1024], rtol=0.01, atol=0.001)
 
 
+def test_of_views_as_many_are_seen_at_once_as_of_pictures(featured, tmp_path, monkeypatch):
+    encode, seen = Encoder.encode, []
+
+    def noted(encoder, pictures):
+        seen.append(len(pictures))
+        return encode(encoder, pictures)
+
+    monkeypatch.setattr(Encoder, "encode", noted)
+    for batch_size, pictures in ((16, 2), (3, 1)):
+        shutil.rmtree(featured.data / "cache" / "features")
+        seen.clear()
+        out = tmp_path / f"{batch_size}"
+        assert run(featured, out, pooling="views", batch_size=batch_size).code == 0
+        assert set(seen) == {pictures}
+
+
 def test_auto_settles_on_a_precision_and_says_so(featured, tmp_path, caplog):
     with caplog.at_level(logging.INFO):
         assert run(featured, tmp_path / "out", precision="auto").code == 0
