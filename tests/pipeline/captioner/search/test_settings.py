@@ -53,7 +53,7 @@ def test_alternatives_of_a_required_word_are_one_set():
         ),
         ({"beam_width": 1, "consensus": 2.0}, "consensus", "beam_width is 1: set it to 0, or"),
         ({"method": "sample", "consensus": 2.0}, "consensus", "sampling.samples is 1: set"),
-        ({"sampling": {"top_p": 0.0}}, "sampling.top_p", "greater than 0"),
+        ({"sampling": {"top_p": 0.0}}, "sampling.top_p", "greater than or equal to 0.001"),
         ({"diverse": {"group": 2}}, "diverse.group", "is not a setting"),
     ],
 )
