@@ -457,7 +457,7 @@ def test_all_settings_together_train_to_a_bundle_that_captions(
 ):
     result = featured.run(
         "train", *gridded, tmp_path / "train", decoder="attention", tie_weights=True,
-        layer_norm=True, variational_dropout=True, accumulate=2, schedule="plateau",
+        layer_norm=True, variational_dropout=True, accumulate=2, schedule="plateau", epochs=3,
         label_smoothing=0.1, scheduled_sampling=0.5, attention_penalty=0.5, ema=0.5,
         precision="mixed_bfloat16",
     )  # fmt: skip
