@@ -14,7 +14,7 @@ import typer
 
 from pipeline import backend, machine
 from pipeline.errors import InputError
-from pipeline.images import computing, views
+from pipeline.images import computing
 from pipeline.images.cluster import encode_on_cluster
 from pipeline.images.decode import DECODING
 from pipeline.images.devices import OnDevices
@@ -32,6 +32,7 @@ from pipeline.images.precision import (
 )
 from pipeline.images.reading import read_batches
 from pipeline.images.spec import Arithmetic, Pooling, read_spec
+from pipeline.images.views import views_of
 from pipeline.params import load
 from stages.command import run
 
@@ -50,9 +51,8 @@ def features(
 ) -> None:
     """Encode the pictures named in IMAGES and write their features to OUT."""
     settings = load(FeaturesSettings, "features", params)
-    if settings.pooling == "views":  # of which each takes as much memory as a picture
-        pictures_at_once = max(1, settings.batch_size // views.COUNT)
-        settings = settings.model_copy(update={"batch_size": pictures_at_once})
+    pictures_at_once = max(1, settings.batch_size // views_of(settings.pooling))
+    settings = settings.model_copy(update={"batch_size": pictures_at_once})
     if settings.engine == "ray" and settings.precision != "auto":  # which tries the encoder here
         computing.hide_gpus()  # they are the actors'
     pictures = PictureList(images)

@@ -34,7 +34,7 @@ from pipeline.images.spec import (
     identity,
     read_spec,
 )
-from pipeline.images.views import COUNT
+from pipeline.images.views import views_of
 
 # What Keras and h5py raise for files that are damaged or belong to another network.
 _BROKEN = (ValueError, OSError, LookupError, AttributeError, TypeError, RuntimeError, UserWarning)
@@ -84,7 +84,7 @@ class Encoder:
     @property
     def views(self) -> int:
         """How many views of a picture its network sees."""
-        return COUNT if self.pooling == "views" else 1
+        return views_of(self.pooling)
 
     @property
     def shape(self) -> tuple[int, ...]:

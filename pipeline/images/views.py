@@ -19,10 +19,16 @@ import keras
 from keras import ops
 
 from pipeline.images.networks import Network, Tensor
+from pipeline.images.spec import Pooling
 
 ENLARGED = 1.25  # times the side: of the enlarged picture that the cuts are taken from
 WHOLE = 2  # views that are the whole picture; they come first
 COUNT = WHOLE + 5  # v
+
+
+def views_of(pooling: Pooling) -> int:
+    """How many views of a picture a network sees, each of which takes what a picture takes."""
+    return COUNT if pooling == "views" else 1
 
 
 def in_views(body: keras.Model, network: Network, side: int) -> keras.Model:

@@ -232,40 +232,33 @@ def test_weights_of_a_file(tmp_path):
     assert doctor.weights(tmp_path, PARAMS).state == "ok"
 
 
+_KERNELS = "weights_tf_dim_ordering_tf_kernels"
+
+
 @pytest.mark.parametrize(
-    ("network", "file"),
+    ("network", "file", "nearly"),
     [
-        ("ResNet50", "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"),
-        ("InceptionV3", "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5"),
-        ("MobileNetV2", "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"),
-        ("EfficientNetV2B0", "efficientnetv2-b0_notop.h5"),
+        ("ResNet50", f"resnet50_{_KERNELS}_notop.h5", f"resnet50v2_{_KERNELS}_notop.h5"),
+        ("InceptionV3", f"inception_v3_{_KERNELS}_notop.h5", f"xception_{_KERNELS}_notop.h5"),
+        (
+            "MobileNetV2",
+            f"mobilenet_v2_{_KERNELS}_1.0_224_no_top.h5",
+            f"mobilenet_v2_{_KERNELS}_0.35_96_no_top.h5",
+        ),
+        ("EfficientNetV2B0", "efficientnetv2-b0_notop.h5", "efficientnetv2-b1_notop.h5"),
     ],
 )
-def test_weights_that_keras_fetched_before(tmp_path, monkeypatch, network, file):
+def test_weights_that_keras_fetched_before(tmp_path, monkeypatch, network, file, nearly):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     params = {"encoder": {"network": network, "weights": "imagenet"}}
     assert doctor.weights(tmp_path, params).state == "note"
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / file.replace("no_top.", ".").replace("notop.", ".")).touch()
     assert doctor.weights(tmp_path, params).state == "note", "it has another head"
+    (tmp_path / "models" / nearly).touch()
+    assert doctor.weights(tmp_path, params).state == "note", "it is another network's"
     (tmp_path / "models" / file).touch()
     assert doctor.weights(tmp_path, params).state == "ok"
-
-
-@pytest.mark.parametrize(
-    ("network", "file"),
-    [
-        ("ResNet50", "resnet50v2_weights_tf_dim_ordering_tf_kernels_notop.h5"),
-        ("MobileNetV2", "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_96_no_top.h5"),
-        ("EfficientNetV2B1", "efficientnetv2-b0_notop.h5"),
-    ],
-)
-def test_weights_of_a_network_of_nearly_that_name(tmp_path, monkeypatch, network, file):
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    (tmp_path / "models").mkdir()
-    (tmp_path / "models" / file).touch()
-    params = {"encoder": {"network": network, "weights": "imagenet"}}
-    assert doctor.weights(tmp_path, params).state == "note"
 
 
 def test_weights_that_are_trained_here(tmp_path):

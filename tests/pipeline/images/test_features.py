@@ -356,52 +356,37 @@ def test_a_disk_that_really_fills_while_shards_are_written_costs_no_features(
     np.testing.assert_array_equal(values, np.tile(pixels.reshape(len(pictures), -1), 16))
 
 
-@pytest.mark.parametrize("when", ["before", "meanwhile"])
-def test_a_damaged_file_is_told_and_its_pictures_are_encoded_again(
-    drawn, run_all, tmp_path, when, caplog, monkeypatch
+@pytest.mark.parametrize(
+    ("when", "spoil", "told"),
+    [
+        ("before", cut, "is damaged"),
+        ("meanwhile", cut, "is damaged"),
+        ("meanwhile", Path.unlink, "was removed by another run"),
+    ],
+)
+def test_a_file_that_is_damaged_or_gone_is_told_and_its_pictures_are_encoded_again(
+    drawn, run_all, tmp_path, when, spoil, told, caplog, monkeypatch
 ):
     pictures = drawn(11)
     run_all(pictures)
     whole = bytes_in(tmp_path / "out")
-    damaged = sorted((tmp_path / "cache").rglob("encoded-*"))[1]
+    spoilt = sorted((tmp_path / "cache").rglob("encoded-*"))[1]
     if when == "before":
-        cut(damaged)
+        spoil(spoilt)
     else:
 
-        def compute_then_cut(*arguments):
+        def compute_then_spoil(*arguments):
             work = compute(*arguments)
             if not caplog.text:
-                cut(damaged)
+                spoil(spoilt)
             return work
 
-        monkeypatch.setattr("pipeline.images.features.compute", compute_then_cut)
+        monkeypatch.setattr("pipeline.images.features.compute", compute_then_spoil)
     with caplog.at_level(logging.WARNING):
         _, work = run_all(pictures, out="again")
     assert 0 < work.encoded <= BATCH
-    assert f"{damaged} is damaged" in caplog.text
-    assert bytes_in(tmp_path / "again") == whole
-
-
-def test_what_another_run_removes_meanwhile_is_encoded_again_and_not_called_damaged(
-    drawn, run_all, tmp_path, caplog, monkeypatch
-):
-    pictures = drawn(11)
-    run_all(pictures)
-    whole = bytes_in(tmp_path / "out")
-    gone = sorted((tmp_path / "cache").rglob("encoded-*"))[1]
-
-    def compute_then_remove(*arguments):
-        work = compute(*arguments)
-        if not caplog.text:
-            gone.unlink()
-        return work
-
-    monkeypatch.setattr("pipeline.images.features.compute", compute_then_remove)
-    with caplog.at_level(logging.WARNING):
-        _, work = run_all(pictures, out="again")
-    assert 0 < work.encoded <= BATCH
-    assert f"{gone} was removed by another run" in caplog.text
-    assert "damaged" not in caplog.text
+    assert f"{spoilt} {told}" in caplog.text
+    assert ("damaged" in caplog.text) == (told == "is damaged")
     assert bytes_in(tmp_path / "again") == whole
 
 
