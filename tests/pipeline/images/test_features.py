@@ -386,7 +386,7 @@ def test_a_file_that_is_damaged_or_gone_is_told_and_its_pictures_are_encoded_aga
         _, work = run_all(pictures, out="again")
     assert 0 < work.encoded <= BATCH
     assert f"{spoilt} {told}" in caplog.text
-    assert ("damaged" in caplog.text) == (told == "is damaged")
+    assert ("is damaged" in caplog.text) == (told == "is damaged")
     assert bytes_in(tmp_path / "again") == whole
 
 
