@@ -229,9 +229,15 @@ class Work:
     ) -> None:
         """Run a stage, unless it has been; the time it took is left beside what it made."""
         told = out.with_name(f"{out.name}.seconds")
-        if told.exists():
-            return
         params = out.with_name(f"{out.name}.yaml")
+        if told.exists():
+            before = yaml.safe_load(params.read_text(encoding="utf-8"))
+            if before[stage] != row.settings[stage]:
+                raise SystemExit(
+                    f"{out}: made with other settings of section {stage!r} than {row.name} has now,"
+                    f" which {params} tells. Take it away, to have it made again"
+                )
+            return
         write_text(params, yaml.safe_dump(row.settings))
         begun = time.perf_counter()
         self._run(out, (f"stages.{stage}", *given, out, "--params", params, *options))

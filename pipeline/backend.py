@@ -32,10 +32,14 @@ def jit() -> str | bool:
     """Whether to compile with XLA: on a GPU, and always under JAX.
 
     On a CPU, TensorFlow's XLA makes convolutions more than ten times slower than its own kernels.
+    With operations in a fixed order (`seed`) Keras does without XLA under TensorFlow, "auto" or
+    not: so what is trained is told here that it is not compiled, and need not be padded for it.
     """
-    if keras.backend.backend() == "tensorflow" and not has_gpu():
-        return False
-    return "auto"
+    if keras.backend.backend() != "tensorflow":
+        return "auto"
+    from tensorflow.python.framework import config
+
+    return False if not has_gpu() or config.is_op_determinism_enabled() else "auto"
 
 
 def exact_float32() -> None:

@@ -15,13 +15,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from pipeline import machine
 from pipeline.datasets.find import SCENES, find_layout
 from pipeline.dvc_files import CONFLICTS, LOCK, broken, has_conflicts
 from pipeline.errors import InputError
-from pipeline.params import parse_yaml
+from pipeline.params import NO_YAML, parse_yaml
 
 State = Literal["ok", "note", "problem"]  # note: it works, and there is something to know
 
@@ -277,7 +275,7 @@ def _params(root: Path) -> dict[str, Any]:
     """Read params.yaml as far as it can be read; sections of another form are left out."""
     try:
         read = parse_yaml((root / "params.yaml").read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
+    except NO_YAML:
         return {}
     sections = read.items() if isinstance(read, dict) else ()
     return {name: section for name, section in sections if isinstance(section, dict)}

@@ -20,7 +20,7 @@ MOST_PROBLEMS = 20  # told at once
 ALIKE = 0.8  # from which a section looks like a misspelt one; no two of ours come to more than 0.75
 MOST_TOLD = 500  # characters of what YAML says, or of a value
 # PyYAML's own constructors raise all of these for values that they did not expect.
-_NO_YAML = (
+NO_YAML = (
     yaml.YAMLError,
     ValueError,
     LookupError,
@@ -42,11 +42,11 @@ class Settings(BaseModel):
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's, which reads YAML 1.1, with the numbers of YAML 1.2 besides: 5e-05.
+    """PyYAML's, which reads YAML 1.1, with the words and numbers of YAML 1.2 as DVC reads them.
 
-    DVC writes them so, into params.yaml (`dvc exp run -S`) and into dvc.lock. A key that comes
-    twice is refused: PyYAML would take the second one, and DVC, which reads params.yaml too,
-    neither.
+    DVC writes params.yaml (`dvc exp run -S`) and dvc.lock in YAML 1.2: 5e-05 is a number, on, off,
+    yes and no are words, which need no quotes, 010 is ten and 1:30 a text. A key that comes twice
+    is refused: PyYAML would take the second one, and DVC, which reads params.yaml too, neither.
     """
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
@@ -70,18 +70,43 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
+_OURS = ("tag:yaml.org,2002:bool", "tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, form) for tag, form in forms if tag not in _OURS]
+    for first, forms in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"true$|True$|TRUE$|false$|False$|FALSE$"), list("tTfF")
+)
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:int",
+    re.compile(r"[-+]?\d[\d_]*$|0o[0-7]+$|0x[0-9a-fA-F]+$"),
+    list("-+0123456789"),
+)
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
-    re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)[eE][-+]?\d+$"),
+    re.compile(
+        r"[-+]?(\.\d+|\d+(\.\d*)?)[eE][-+]?\d+$|[-+]?(\.\d+|\d+\.\d*)$"
+        r"|[-+]?\.(inf|Inf|INF)$|\.(nan|NaN|NAN)$"
+    ),
     list("-+.0123456789"),
 )
+
+
+def _whole_number(loader: _Loader, node: yaml.ScalarNode) -> int:
+    """Read a whole number; with 0o and 0x before it to the base of 8 and 16, and else of ten."""
+    text = loader.construct_scalar(node)
+    return int(text, 0 if text[:2] in ("0o", "0x") else 10)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _whole_number)
 
 
 def parse_yaml(text: str) -> Any:
     """Parse params.yaml or dvc.lock.
 
     Raises:
-        yaml.YAMLError: it is no YAML; ValueError where a value in it is impossible.
+        Exception: one of `NO_YAML`: it is no YAML, or a value in it is impossible.
     """
     return yaml.load(text, _Loader)
 
@@ -126,7 +151,7 @@ def _read_yaml(path: Path) -> Any:
         raise InputError(
             f"{path}: no such file. Run from the repository, or name the file with --params"
         ) from error
-    except _NO_YAML as error:
+    except NO_YAML as error:
         reason = " ".join(str(error).split())[:MOST_TOLD] or type(error).__name__
         raise InputError(f"{path}: expected YAML. Received: {reason}") from error
 
@@ -174,8 +199,8 @@ def _tell(problem: Any, section: str) -> str:
             return f"{name}: expected a list. {received}"
         case "string_type" if isinstance(given, bool | int | float):
             return (
-                f"{name}: expected a word. {received}: YAML takes on, off, yes and no for true and "
-                'false, and digits for a number. Write it in quotes, such as "on"'
+                f"{name}: expected a word. {received}: YAML takes true and false for what they say,"
+                ' and digits for a number. Write it in quotes, such as "true"'
             )
         case "string_pattern_mismatch":
             return f"{name}: expected one word, without blanks. {received}"

@@ -31,7 +31,7 @@ def compare(
     ] = False,
     examples: Annotated[int, typer.Option(min=0, help="Captions listed each way.")] = 8,
     rounds: Annotated[int, typer.Option(min=100, help="Resamples of the bootstrap.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Of the resamples.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Of the resamples.")] = 1,
     evaluated: Annotated[Path, typer.Option(help="What `evaluate` wrote.")] = Path("data/evaluate"),
     images: Annotated[Path, typer.Option(help="What `ingest` wrote, for the pictures.")] = Path(
         "data/ingest/images.parquet"

@@ -82,6 +82,9 @@ def _absent(read: Mapping[str, Any]) -> list[str]:
         told += _no_folder("ingest.folder", "the data set", read["ingest"].folder, mend)
     weights = encoder.weights_folder, weights_file(encoder)
     told += _no_files("encoder.weights_folder", "encoder.weights", "weights", *weights)
+    if read["evaluate"].spice:
+        mend = "Put it there"
+        told += _no_folder("evaluate.spice", "what SPICE needs", read["evaluate"].spice, mend)
     vectors = embeddings.folder, embeddings.file
     names = "vocabulary.embeddings.folder", "vocabulary.embeddings.file"
     told += _no_files(*names, "word vectors", *vectors)

@@ -13,7 +13,7 @@ from pipeline.evaluation.predictions import Prediction, read_predictions, spread
 from pipeline.reporting.better import better_search
 from pipeline.reporting.labels import LABELS, label, said
 from stages.command import run
-from stages.trained import evaluated_search
+from stages.trained import evaluated_search, evaluated_together
 
 USUAL = SearchSettings.usual()
 SHOWN = (*LABELS, "distinct_share", "novel_share", "words_used", "mean_words")  # of metrics.json
@@ -50,8 +50,8 @@ def summary(
     command = "caption PICTURE" if _is_usual(search) else f"caption --params {params} PICTURE"
     typer.echo(
         f"\nNext, after `. .venv/bin/activate`: caption a picture with `{command}`. Or commit this "
-        "run (`git commit -a`),\nchange params.yaml, run `dvc repro`, and compare with "
-        "`dvc metrics diff` and `python -m stages.compare`."
+        "run (`git add -A data && git\ncommit -a`), change params.yaml, run `dvc repro`, and "
+        "compare with `dvc metrics diff` and `python -m stages.compare`."
     )
 
 
@@ -63,7 +63,8 @@ def _is_usual(search: SearchSettings) -> bool:
 
 def _tell_better(swept: Path, search: SearchSettings, params: Path) -> None:
     """Tell what `sweep` found: it says so itself only where it runs, in the middle of a log."""
-    if better := better_search(swept, search):
+    together = evaluated_together(params) if params.is_file() else True
+    if better := better_search(swept, search, together):
         changed = ", ".join(f"{name}: {value:g}" for name, value in better.settings.items())
         present = "" if better.present is None else f" instead of {better.present:.3f}"
         typer.echo(

@@ -44,12 +44,13 @@ def sweep(
     images = read_table(ingested / "images.parquet", IMAGES)
     captions = read_table(ingested / "captions.parquet", CAPTIONS)
     split = select(SPLIT, images, captions)
-    rows, tokenisation = try_all(Searcher(model, features), split, settings)
+    searcher = Searcher(model, features)
+    rows, tokenisation = try_all(searcher, split, settings)
     first = best(rows, settings.metric)
     write_text(out / "sweep.csv", _csv(rows))
-    write_json(
-        out / "best.json", {**first, "metric": settings.metric, "tokenisation": tokenisation}
-    )
+    together = settings.ensemble if len(searcher.members) > 1 else None
+    how = {"metric": settings.metric, "max_words": settings.max_words, "ensemble": together}
+    write_json(out / "best.json", {**first, **how, "tokenisation": tokenisation})
     _tell(rows, first, settings)
     if told := other_tokens({"tokenisation": tokenisation}):
         log.warning("sweep: %s", told)

@@ -99,6 +99,16 @@ class TrainStageSettings(FitSettings):
         return self
 
     @model_validator(mode="after")
+    def _drops_something(self) -> Self:
+        """Refuse dropout in another way where there is none."""
+        if self.variational_dropout and not self.dropout:
+            raise ValueError(
+                "train.variational_dropout: expected false where train.dropout is 0, as nothing is "
+                "dropped in either way. Received: true. Set it to false, or raise dropout"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _comes_to_it(self) -> Self:
         """Refuse what would never begin in as many epochs, and pass for tried."""
         if self.schedule == "plateau" and self.plateau >= self.patience:

@@ -18,6 +18,8 @@ class _Evaluated(SearchSettings):
 
     model_config = ConfigDict(extra="ignore")
 
+    ensemble: bool = True
+
 
 def last_trained() -> Path:
     """Name the last bundle trained here, or else in the repository of this file."""
@@ -34,7 +36,16 @@ def evaluated_search(params: Path) -> SearchSettings:
     Raises:
         InputError: as for `pipeline.params.load`.
     """
-    return SearchSettings(**load(_Evaluated, "evaluate", params).model_dump())
+    return SearchSettings(**load(_Evaluated, "evaluate", params).model_dump(exclude={"ensemble"}))
+
+
+def evaluated_together(params: Path) -> bool:
+    """Read whether `evaluate` scores all seeds together.
+
+    Raises:
+        InputError: as for `pipeline.params.load`.
+    """
+    return load(_Evaluated, "evaluate", params).ensemble
 
 
 def given(**options: Any) -> dict[str, Any]:

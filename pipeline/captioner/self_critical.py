@@ -402,7 +402,7 @@ class Trainer:
         """Caption every training picture once, and learn from it."""
         total, loss, cut, captions = 0.0, 0.0, 0, 0
         for number, rows in enumerate(self._order(epoch)):
-            rng = np.random.default_rng([self.seed, epoch, number])
+            rng = np.random.default_rng([self.seed, epoch, 1 + number])
             step = self.step(rows, rng)
             total += float(step.rewards.sum())
             loss += step.loss
@@ -467,6 +467,7 @@ class Trainer:
 
     def _order(self, epoch: int) -> Iterator[np.ndarray]:
         """Cut the pictures into steps; their order depends on seed and epoch alone."""
+        # [seed, epoch, 0], as NumPy adds zeros: the steps' own begin at 1.
         rows = np.random.default_rng([self.seed, epoch]).permutation(self.pictures)
         for first in range(0, len(rows), self.settings.pictures):
             yield rows[first : first + self.settings.pictures]

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException, NotDvcRepoError
 from dvc.scm import SCM, SCMError, map_scm_exception, resolve_rev
@@ -19,7 +18,7 @@ from dvc.utils.strictyaml import YAMLSyntaxError, YAMLValidationError
 
 from pipeline.errors import InputError
 from pipeline.evaluation.predictions import Prediction, parse_predictions
-from pipeline.params import parse_yaml
+from pipeline.params import NO_YAML, parse_yaml
 
 WORK_TREE = "workspace"  # DVC's own name for it
 SHORT = 7  # letters of a commit's hash that are shown
@@ -234,7 +233,7 @@ def _setting(params: Mapping[str, Any], name: str) -> Any:
 def _mapping(text: str, where: str, parse: Callable[[str], Any]) -> Mapping[str, Any]:
     try:
         content = parse(text)
-    except (ValueError, yaml.YAMLError) as error:
+    except NO_YAML as error:
         raise InputError(f"{where}: cannot be parsed: {_one_line(error)}") from error
     if not isinstance(content, dict):
         raise InputError(f"{where}: expected names with values. Received: {text[:60]!r}")

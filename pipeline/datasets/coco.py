@@ -24,6 +24,7 @@ captions_train2017.json (92 MB, 118,287 pictures, 591,753 captions) takes 7 s an
 """
 
 import posixpath
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -178,8 +179,10 @@ def _parse_image(entry: Any, split: str | None, source: str) -> tuple[ListedImag
 
 
 def _folder(raw: Path, path: Path, names: Sequence[str]) -> str:
+    # Smaller copies often lie beside, in a folder of another name: resized2014.
+    own = re.search(r"(train|val|test)(?:-dev)?(\d{4})", path.name)
     try:
-        return find_folder(raw, names, str(path))
+        return find_folder(raw, names, str(path), "".join(own.groups()) if own else "")
     except InputError as error:
         raise InputError(f"{error}. Put the pictures there, or take {path.name} away") from error
 

@@ -58,7 +58,7 @@ def _hint(raw: Path, names: Sequence[str], layouts: Sequence[Layout]) -> str:
     """Say what a folder that is not recognised seems to lack."""
     for name in (name for name in names if name.endswith("/")):
         for layout in layouts:
-            with suppress(OSError):  # a folder that may not be looked into
+            with suppress(OSError, InputError):  # a folder that may not be looked into
                 if layout.recognises(raw / name):
                     return (
                         f". {raw / name} looks like {layout.name}: name that folder as"

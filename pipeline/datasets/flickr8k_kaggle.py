@@ -9,15 +9,17 @@ Source: Hodosh, Young and Hockenmaier, JAIR 2013. Its quirks, and what becomes o
                                 and all others are the caption's
     `a.jpg,"Stop" says a sign`  quotes that enclose no field stay; told as repaired
     no split lists              split by `ingest`, unless the three lists of the original
-                                (`flickr8k.py`) lie beside it, which then win
+                                (`flickr8k.py`; of Flickr30k, which comes in this form as well:
+                                `flickr30k.py`) lie beside it, which then win
+    a third column, of splits   refused: a caption may end so; what to do is told
     no numbers of captions      counted in order of appearance: `<image_id>#0` and on
 """
 
 from pathlib import Path
 
 from pipeline.datasets.layout import Layout, Listing
-from pipeline.datasets.pictures import PICTURE_COLUMNS, begins_with_picture
-from pipeline.datasets.split_lists import FLICKR8K_LISTS
+from pipeline.datasets.pictures import PICTURE_COLUMNS, SPLIT_NAMES, begins_with_picture
+from pipeline.datasets.split_lists import FLICKR8K_LISTS, FLICKR30K_LISTS, find_lists
 from pipeline.datasets.table import CAPTION_COLUMNS
 from pipeline.datasets.text_layout import (
     LineForm,
@@ -25,6 +27,7 @@ from pipeline.datasets.text_layout import (
     first_line,
     read_text_layout,
 )
+from pipeline.errors import InputError
 
 NAME = "captions.txt"
 
@@ -39,10 +42,20 @@ def read(raw: Path) -> Listing:
     """Read the captions, and the split lists of the original where they lie beside.
 
     Raises:
-        InputError: the file cannot be read, one of the lists is absent and others are not, or it
-            stands there twice, no picture is named, or no folder holds the pictures.
+        InputError: the file cannot be read or has a column of splits, one of the lists is absent
+            and others are not, or it stands there twice, no picture is named, or no folder holds
+            the pictures.
     """
-    return read_text_layout(raw, raw / NAME, COMMA_LINES, FLICKR8K_LISTS)
+    path = raw / NAME
+    first = first_line(path)
+    if first.rpartition(",")[2].strip().lower() in SPLIT_NAMES:
+        raise InputError(
+            f"{path}: expected lines image.jpg,caption. Received a third column, of splits:"
+            f" {first[:100]!r}. Call the file captions.csv, with a first line image,caption,split"
+            " and with quotes around captions that have commas: it is read as `table` then"
+        )
+    lists = FLICKR8K_LISTS if find_lists(raw, path, FLICKR8K_LISTS) else FLICKR30K_LISTS
+    return read_text_layout(raw, path, COMMA_LINES, lists)
 
 
 def parse(line: str) -> NamedCaption | None:

@@ -39,6 +39,7 @@ from pipeline.datasets.layout import (
     dropped_row,
     most_common_reasons,
 )
+from pipeline.datasets.pictures import look_alike
 from pipeline.datasets.splits import split_of
 from pipeline.errors import InputError
 from pipeline.images.decode import PictureError, PictureFacts, Span, inside, inspect
@@ -95,6 +96,7 @@ class Ingested:
     captions: list[dict[str, Any]]
     dropped: list[DroppedRow]
     facts: list[dict[str, Any]]
+    unseen: int  # pictures and captions taken to be where files cannot be read on, see `Listing`
 
 
 def ingest(raw: Path, settings: IngestSettings) -> Ingested:
@@ -150,6 +152,7 @@ def _ingest(raw: Path, settings: IngestSettings) -> Ingested:
         captions=_caption_rows(listing, kept),
         dropped=dropped,
         facts=[{"image_id": i, "facts": text} for i, text in listing.facts.items() if i in kept],
+        unseen=listing.unseen,
     )
 
 
@@ -183,12 +186,15 @@ def problem(ingested: Ingested, settings: IngestSettings, told_in: Path) -> str 
     `told_in` is where the dropped rows can be looked up.
     """
     lost = [row for row in ingested.dropped if row["reason"] not in BY_CHOICE]
-    total = len(ingested.images) + len(ingested.captions) + len(lost)
-    if len(lost) > settings.max_dropped * total:
+    gone = len(lost) + ingested.unseen
+    total = len(ingested.images) + len(ingested.captions) + gone
+    if gone > settings.max_dropped * total:
         return (
-            f"{len(lost):,} of {total:,} pictures and captions cannot be used"
-            f" ({len(lost) / total:.1%}); ingest.max_dropped allows {settings.max_dropped:.1%}."
+            f"{gone:,} of {total:,} pictures and captions cannot be used"
+            f" ({gone / total:.1%}); ingest.max_dropped allows {settings.max_dropped:.1%}."
+            f"{_told_of_unseen(ingested.unseen)}"
             f" Reasons: {most_common_reasons(lost)}. For example {_examples(lost)}."
+            f"{_look_alikes(ingested.dropped)}"
             f" Mend the data (docs/datasets.md has what each reason means), or raise"
             f" ingest.max_dropped; all are in {told_in}"
         )
@@ -203,6 +209,22 @@ def problem(ingested: Ingested, settings: IngestSettings, told_in: Path) -> str 
             f" ingest.test_share; what was left out is in {told_in}"
         )
     return None
+
+
+def _told_of_unseen(unseen: int) -> str:
+    if not unseen:
+        return ""
+    return (
+        f" About {unseen:,} of them are in files that cannot be read to their end, if those hold as"
+        " many as the fullest of the others."
+    )
+
+
+def _look_alikes(dropped: list[DroppedRow]) -> str:
+    """Show a file that no list names, and that looks like one that is missed."""
+    images = [row for row in dropped if row["kind"] == "image"]
+    missed = [row["raw"] for row in images if row["reason"] == "missing"]
+    return look_alike(missed, [row["item"] for row in images if row["reason"] == "not_listed"])
 
 
 def _refuse_shared_ids(raw: Path, images: list[ListedImage]) -> None:

@@ -1,6 +1,7 @@
 """Karpathy's splits of Flickr8k, Flickr30k and MS COCO, on which most papers report.
 
-    dataset_coco.json           or dataset_flickr8k.json, dataset_flickr30k.json; one of them
+    dataset_coco.json           or dataset_flickr8k.json, dataset_flickr30k.json; one of them;
+                                also in `annotations`, beside COCO's own lists
     flickr30k-images/           the pictures of a Flickr set: a folder of any name
     train2014/, val2014/        those of COCO: folders as `filepath` says, here or one folder down
 
@@ -50,6 +51,7 @@ from pipeline.datasets.pictures import SPLIT_NAMES, find_folder, id_of, unlisted
 from pipeline.errors import InputError
 
 PATTERN = "dataset_*.json"
+FOLDERS = ("", "annotations")
 # Files that Hugging Face and TensorFlow Datasets put beside their own data.
 OTHERS = {"dataset_dict.json", "dataset_info.json", "dataset_infos.json"}
 FORM = '{"images": [...]} as Karpathy\'s dataset_coco.json has it'
@@ -82,8 +84,8 @@ def read(raw: Path) -> Listing:
 
 
 def _files(raw: Path) -> list[Path]:
-    found = (path for path in raw.glob(PATTERN) if path.name not in OTHERS)
-    return sorted(path for path in found if path.is_file())
+    everywhere = [path for folder in FOLDERS for path in (raw / folder).glob(PATTERN)]
+    return sorted(path for path in everywhere if path.name not in OTHERS and path.is_file())
 
 
 def _only(raw: Path) -> Path:

@@ -80,6 +80,9 @@ class Listing:
     # Ids of pictures that are meant to have no captions, such as COCO's test pictures: they are
     # kept, captioned by `evaluate`, and not scored.
     uncaptioned: set[str] = field(default_factory=set)
+    # Pictures and captions of which nobody has a row: how many are taken to stand behind the place
+    # where a file of them cannot be read on.
+    unseen: int = 0
 
     def drop(
         self, kind: Literal["image", "caption"], item: str, source: str, reason: Reason, raw: str

@@ -3,7 +3,7 @@
 import os
 import posixpath
 import unicodedata
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -48,22 +48,26 @@ def begins_with_picture(line: str, separator: str) -> bool:
     return bool(found) and id_of(name) != name
 
 
-def find_folder(raw: Path, names: Collection[str], told_by: str) -> str:
+def find_folder(raw: Path, names: Collection[str], told_by: str, called: str = "") -> str:
     """Find the folder, two levels deep at most, that holds the pictures that a list names.
+
+    Of folders that hold as many, such as one of smaller copies, the one called `called` is taken,
+    else the outermost.
 
     Returns:
         Its path relative to `raw`, with /; "" for `raw` itself.
 
     Raises:
-        InputError: no folder holds any of them, or there are no names.
+        InputError: no folder holds any of them, several side by side hold as many, or there are no
+            names.
     """
     if not names:
         raise InputError(f"{told_by}: expected the names of pictures. Received: none")
     ordered = list(names)
     for wanted in (ordered[:: max(1, len(ordered) // SAMPLE)], ordered):
-        found = _fullest(raw, wanted)
-        if found is not None:
-            return found
+        fullest = _fullest(raw, wanted)
+        if fullest:
+            return _only_one(raw, fullest, told_by, called)
     looked_in = ", ".join(folder or "." for folder in _folders(raw))
     example, there = _shortened(repr(ordered[0])), _there(raw, ordered[0])
     raise InputError(
@@ -78,11 +82,18 @@ def _there(raw: Path, wanted: str) -> str:
     there = [
         posixpath.join(folder, name) for folder in _folders(raw) for name in names_in(raw / folder)
     ]
+    return look_alike([wanted], there) or (f" There is {there[0]!r}." if there else "")
+
+
+def look_alike(wanted: Sequence[str], there: Sequence[str]) -> str:
+    """Tell of a file whose name looks like one that is wanted; "" where there is none."""
     for same, told in ((_composed, NORMALISED), (str.casefold, CAPITALS)):
-        for path in there:
-            if same(posixpath.basename(path)) == same(posixpath.basename(wanted)):
-                return f" There is {path!r}.{told}"
-    return f" There is {there[0]!r}." if there else ""
+        names = {same(posixpath.basename(path)): path for path in reversed(there)}
+        for path in wanted:
+            found = names.get(same(posixpath.basename(path)))
+            if found is not None:
+                return f" There is {found!r}.{told}"
+    return ""
 
 
 def _composed(name: str) -> str:
@@ -123,15 +134,27 @@ def unlisted(raw: Path, paths: Collection[str]) -> Iterator[str]:
     return (path for path in names_beside(raw, listed) if path not in listed)
 
 
-def _fullest(raw: Path, names: list[str]) -> str | None:
-    best, held = None, 0
-    for folder in _folders(raw):
-        count = sum(_holds(raw / folder, name) for name in names)
-        if count > held:
-            best, held = folder, count
-        if held == len(names):
-            break
-    return best
+def _fullest(raw: Path, names: list[str]) -> list[str]:
+    """Find the folders that hold most of the names, the outermost first."""
+    held = {f: sum(_holds(raw / f, name) for name in names) for f in _folders(raw)}
+    most = max(held.values())
+    return [folder for folder, count in held.items() if most and count == most]
+
+
+def _only_one(raw: Path, folders: list[str], told_by: str, called: str) -> str:
+    """Choose of folders that hold as many of the pictures."""
+    for folder in folders:
+        if called and posixpath.basename(folder) == called:
+            return folder
+    first = folders[0]
+    beside = [f for f in folders if f and f.count("/") == first.count("/")] if first else []
+    if len({(raw / folder).resolve() for folder in beside}) > 1:
+        raise InputError(
+            f"{raw}: expected one folder with the pictures that {told_by} names. Received several,"
+            f" with as many of them each: {_shortened(', '.join(beside))}. Take the others out of"
+            f" {raw}, or write the folder before the names: {beside[0]}/..."
+        )
+    return first
 
 
 def _holds(folder: Path, name: str) -> bool:

@@ -71,7 +71,8 @@ def read(raw: Path) -> Listing:
 
 def _tables(raw: Path) -> list[Path]:
     found = [path for path in raw.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file()]
-    return sorted(path for path in found if path.name != facts_file.NAME)
+    plain = [path for path in found if not path.name.startswith("._")]  # macOS lays them beside
+    return sorted(path for path in plain if path.name != facts_file.NAME)
 
 
 def _only_table(raw: Path) -> Path:

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from pipeline.datasets.layout import Reason, is_storable
 from pipeline.datasets.lines import numbered_lines, physical_lines
-from pipeline.datasets.pictures import begins_with_picture
+from pipeline.datasets.pictures import id_of
 from pipeline.errors import InputError
 
 LINES_A_ROW = 50  # a CSV row with more lines than this has a quote that was never closed
@@ -103,9 +103,20 @@ def _parse_at(lines: list[str], start: int, separator: str) -> tuple[list[str] |
     except csv.Error:  # a quote that is never closed, or goes on after its end
         return None, start + 1
     end = start + reader.line_num
-    if any(begins_with_picture(line, separator) for line in lines[start + 1 : end]):
+    if end > start + 1 and _joins_rows(lines[start:end], cells, separator):
         return None, start + 1  # never closed either: it ends at a quote of another row
     return cells, end
+
+
+def _joins_rows(lines: Sequence[str], cells: Sequence[str], separator: str) -> bool:
+    """Tell whether lines that a quote holds together name more pictures than their row does."""
+    named = sum(_is_picture(cell) for line in lines for cell in line.split(separator))
+    return named > sum(_is_picture(cell) for cell in cells if "\n" not in cell)
+
+
+def _is_picture(cell: str) -> bool:
+    name = cell.strip().strip('"').strip()
+    return id_of(name) != name
 
 
 def _row_of(record: _Record, places: list[int], width: int) -> TableRow:

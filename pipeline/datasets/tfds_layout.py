@@ -43,6 +43,7 @@ from pipeline.datasets.tfrecord_index import Record, records
 from pipeline.errors import InputError
 from pipeline.images.decode import PictureError, Span, inside
 from pipeline.progress import Progress
+from pipeline.tables import SPLITS as TABLE_SPLITS
 
 INFO, FEATURES = "dataset_info.json", "features.json"
 DEEPEST = 3  # name/config/version
@@ -198,7 +199,7 @@ class _Reader:
     def read(self, name: str) -> None:
         """Read a split, called as tfds calls it."""
         listing, number = self.listing, self.builder.info.splits[name].num_examples
-        split = SPLITS.get(name.lower()) or ("test" if name.lower().startswith("test") else None)
+        split = _ours(name)
         if split is None:
             told = f"{number:,} examples, not read"
             listing.drop("image", name, (self.place / INFO).as_posix(), "unknown_split", told)
@@ -282,12 +283,19 @@ def _prepared(raw: Path) -> list[Path]:
     for _ in range(DEEPEST + 1):
         below = []
         for folder in folders:
-            if (folder / INFO).is_file() and (folder / FEATURES).is_file():
+            if _is_prepared(folder):
                 found.append(folder)
             else:
                 below += _folders_in(folder)
         folders = below
     return sorted(found)
+
+
+def _is_prepared(folder: Path) -> bool:
+    try:
+        return (folder / INFO).is_file() and (folder / FEATURES).is_file()
+    except OSError:  # a folder that may not be looked into, such as lost+found
+        return False
 
 
 def _folders_in(folder: Path) -> list[Path]:
@@ -309,10 +317,17 @@ def _only_one(raw: Path) -> Path:
     )
 
 
+def _ours(split: str) -> str | None:
+    """Tell which split one is, by what tfds calls it; None for one that is none of ours."""
+    name = split.lower()
+    return SPLITS.get(name) or ("test" if name.startswith("test") else None)
+
+
 def _first_ours(split: str) -> tuple[int, str]:
     """Order splits, so that a picture in two stays in train rather than in a later one."""
-    known = list(SPLITS)
-    return (known.index(split.lower()) if split.lower() in known else len(known), split)
+    known = [*TABLE_SPLITS, RESTVAL]
+    ours = _ours(split)
+    return (known.index(ours) if ours else len(known), split)
 
 
 def _check_features(path: Path) -> None:

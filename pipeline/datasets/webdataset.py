@@ -13,12 +13,16 @@ Source: Beaumont, img2dataset, 2021; webdataset's `base_plus_ext`. Quirks, and w
     a picture whose address had no words, so that its .txt is empty     dropped: empty_caption
     a .txt or .json without its picture                                 dropped: missing
     a .txt or .json of more than 1 MB                                   dropped: broken_line
-    further pictures of a sample, such as 000000000.left.jpg            dropped: not_listed
+    further members of a sample, such as 000000000.left.jpg or .left.txt    dropped: not_listed
+    ... where there is no 000000000.jpg, as in Dr. Smith.jpg            dropped: broken_line
+    ._000000000.jpg and ._00000.tar, as macOS lays beside others        dropped: not_listed; passed
     links, which a reader of the bytes cannot follow                    dropped: not_a_file
     sparse members, whose bytes are not in one piece                    dropped: unreadable
     a tar file that was cut off or is damaged   what stands before is read; one row: truncated or
                                                 broken_line
     00000.tar.gz, whose members cannot be read in place    dropped: unreadable; an error if alone
+What cannot be read of a tar file has no rows, and may be nearly all of it: it is taken to hold as
+many as the fullest tar file (`Listing.unseen`), which is what `ingest.max_dropped` is asked about.
 Time: 30,000 samples of three members take 8 s on one slow core; no picture is read, only headers.
 """
 
@@ -71,6 +75,7 @@ class _Sample:
     texts: dict[str, _Text] = field(default_factory=dict)  # by suffix
     image_id: str | None = None  # of a listed picture
     why_none: Reason = "missing"
+    further: list[str] = field(default_factory=list)  # members with more dots in their suffix
 
 
 class _BadTarError(Exception):
@@ -109,16 +114,32 @@ def read(raw: Path) -> Listing:
             " with gunzip or unzstd for example"
         )
     listing = Listing(splits={split for name in tars if (split := _split_of(name))})
+    seen: set[str] = set()
+    rows: list[int] = []  # of each tar file
+    short = []  # rows of those that are not read to their end
+    with Progress("tar files", total=len(tars), unit="files") as progress:
+        for name in tars:
+            before = _rows(listing)
+            is_whole = _Shard(raw, name, listing, seen).read()
+            rows.append(_rows(listing) - before)
+            short += [] if is_whole else rows[-1:]
+            progress.advance(1)
     for name in files:
         if name not in tars:
             listing.drop("image", name, name, "unreadable", "compressed: not read in place")
-    seen: set[str] = set()
-    with Progress("tar files", total=len(tars), unit="files") as progress:
-        for name in tars:
-            _Shard(raw, name, listing, seen).read()
-            progress.advance(1)
+            short += [] if _tar_of(name) in tars else [0]
+    listing.unseen = sum(max(rows) - found for found in short)
     _check(raw, tars, listing)
     return listing
+
+
+def _rows(listing: Listing) -> int:
+    return len(listing.images) + len(listing.captions) + len(listing.dropped)
+
+
+def _tar_of(compressed: str) -> str:
+    """Tell what 00000.tar.gz is called when it is unpacked."""
+    return re.sub(r"\.(tar\.\w+|tgz|tbz2|txz)$", ".tar", compressed, flags=re.IGNORECASE)
 
 
 def _files(raw: Path) -> list[str]:
@@ -132,7 +153,8 @@ def _files(raw: Path) -> list[str]:
                 found.append(entry.name)
     except OSError as error:
         raise InputError(f"{raw}: cannot be read: {error}") from error
-    return sorted(n for n in found if n.lower().endswith(".tar") or COMPRESSED.search(n))
+    plain = [name for name in found if not posixpath.basename(name).startswith("._")]
+    return sorted(n for n in plain if n.lower().endswith(".tar") or COMPRESSED.search(n))
 
 
 def _split_of(name: str) -> str | None:
@@ -162,27 +184,33 @@ class _Shard:
         self.stem, self.split = name[: -len(".tar")], _split_of(name)
         self.samples: dict[str, _Sample] = {}
 
-    def read(self) -> None:
-        """Read the members' headers, then the captions; note what goes wrong."""
+    def read(self) -> bool:
+        """Read the members' headers, then the captions; tell whether it was read to its end."""
         try:
             path = inside(self.raw, self.name)
-            self._read_headers(path)
+            is_whole = self._read_headers(path)
             with path.open("rb") as stream:
-                for sample in self.samples.values():
+                for key, sample in self.samples.items():
                     self._read_captions(stream, sample)
+                    self._drop_further(key, sample)
         except PictureError as error:
             self.listing.drop("image", self.name, self.name, error.reason, error.detail)
+            return False
         except OSError as error:
             unless_of_the_system(self.raw / self.name, error)
             self.listing.drop("image", self.name, self.name, "unreadable", str(error))
+            return False
+        return is_whole
 
-    def _read_headers(self, path: Path) -> None:
-        """Note all members; those before a damaged place count."""
+    def _read_headers(self, path: Path) -> bool:
+        """Note all members; those before a damaged place count. Tell whether there is none."""
         try:
             for member in _members(path):
                 self._note(member)
         except _BadTarError as error:
             self.listing.drop("image", self.name, self.name, error.reason, error.detail)
+            return False
+        return True
 
     def _note(self, member: tarfile.TarInfo) -> None:
         """Put a member where it belongs by its name."""
@@ -191,8 +219,8 @@ class _Shard:
             self._note_picture(member, f"{self.stem}/{key}", self._sample(key))
         elif suffix in CAPTION_SUFFIXES:
             self._note_text(member, suffix, self._sample(key))
-        elif member.name.lower().endswith(PICTURE_SUFFIXES):
-            self._drop("image", f"{self.stem}/{member.name}", member.name, "not_listed")
+        elif member.name.lower().endswith((*PICTURE_SUFFIXES, *CAPTION_SUFFIXES)):
+            self._sample(key).further.append(member.name)
 
     def _sample(self, key: str) -> _Sample:
         return self.samples.setdefault(key, _Sample())
@@ -220,6 +248,16 @@ class _Shard:
             sample.texts[suffix] = _Text(member.name, Span(member.offset_data, member.size))
         else:
             self._drop("caption", f"{self.stem}/{member.name}", member.name, reason)
+
+    def _drop_further(self, key: str, sample: _Sample) -> None:
+        """Drop what stands beside a sample's picture; where there is none, it is what was lost."""
+        is_beside = sample.image_id is not None or not posixpath.basename(key)
+        for member in sample.further:
+            kind: Literal["image", "caption"] = (
+                "image" if member.lower().endswith(PICTURE_SUFFIXES) else "caption"
+            )
+            reason: Reason = "not_listed" if is_beside else "broken_line"
+            self._drop(kind, f"{self.stem}/{member}", member, reason)
 
     def _read_captions(self, stream: BufferedReader, sample: _Sample) -> None:
         suffix = next((suffix for suffix in CAPTION_SUFFIXES if suffix in sample.texts), None)

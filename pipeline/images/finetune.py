@@ -43,7 +43,7 @@ class FinetuneSettings(Settings):
     learning_rate: float = Field(gt=0)  # Adam, at its highest; falls to 0 along a cosine
     weight_decay: float = Field(ge=0)  # AdamW's
     mirror: bool  # whether half of the pictures, drawn anew each epoch, are mirrored
-    seed: int = Field(ge=0)
+    seed: int = Field(ge=0, lt=2**32)
 
 
 def finetune(

@@ -34,7 +34,7 @@ class CompactSettings(Settings):
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)  # pictures a step
     learning_rate: float = Field(gt=0)  # Muon, at its highest; warmed up, then cosine to 0
-    seed: int = Field(ge=0)
+    seed: int = Field(ge=0, lt=2**32)
 
 
 def words_and_pairs(captions: Sequence[Sequence[str]]) -> set[str]:

@@ -28,16 +28,17 @@ class Better(NamedTuple):
     present: float | None
 
 
-def better_search(folder: Path, search: SearchSettings) -> Better | None:
+def better_search(folder: Path, search: SearchSettings, ensemble: bool) -> Better | None:
     """Look through what `sweep` tried: beams of several widths, without constraints.
 
     Args:
         folder: of what it wrote.
         search: as it is set.
+        ensemble: whether of several seeds all together are scored.
 
     Returns:
         None where nothing was better, or where the search that is set is none like those that were
-        tried, so that it is not known.
+        tried, in another bound of words or of the seeds otherwise, so that it is not known.
 
     Raises:
         InputError: a file is absent or is not what `sweep` writes.
@@ -49,11 +50,14 @@ def better_search(folder: Path, search: SearchSettings) -> Better | None:
         metric = str(best["metric"])
         settings, score = {name: best[name] for name in SETTINGS}, float(best[metric])
         trials = [(_chosen(trial), trial.scores[metric]) for trial in tried]
-    except (OSError, ValueError, LookupError, TypeError) as error:
+        # Neither stands in what earlier versions wrote, nor `ensemble` where there is one seed.
+        is_bound_so = best.get("max_words", search.max_words) == search.max_words
+        is_alike = is_bound_so and best.get("ensemble") in (None, ensemble)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: expected what `sweep` writes. Received: {error}") from error
     present = _chosen(search)
     alike = [trial for trial in trials if _but_consensus(trial[0]) == _but_consensus(present)]
-    if not alike or settings == present or search.beyond_a_beam:
+    if not is_alike or not alike or settings == present or search.beyond_a_beam:
         return None
     exact = [trial for trial in alike if trial[0] == present]
     known, reached = max(exact or alike, key=lambda trial: trial[1])

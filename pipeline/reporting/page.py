@@ -403,7 +403,8 @@ tbody th { overflow-wrap: anywhere; font-weight: 400; min-width: 4.5rem; }
   line-height: 1.4; }
 .cards ul li { padding: .25rem 0; }
 .cards ul li + li { border-top: 1px solid var(--line); }
-mark { background: none; color: var(--orange); }
+mark { background: none; color: var(--orange); text-decoration: underline 2px;
+  text-underline-offset: .15em; }
 .no-picture { display: grid; place-items: center; height: 13.5rem; padding: 1rem;
   text-align: center; color: var(--muted); font-size: .85rem; background: var(--paper);
   border-bottom: 1px solid var(--line); }

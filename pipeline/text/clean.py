@@ -8,6 +8,7 @@ neither a letter nor a digit is punctuation and goes.
 """
 
 import re
+import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -110,18 +111,20 @@ def clean(captions: Iterable[Mapping[str, Any]], settings: CleanSettings) -> Cle
     """Tokenise captions and drop the unusable ones.
 
     Args:
-        captions: rows of `tables.CAPTIONS`, those of a picture in the order of their ids: of
-            equal captions of a picture the first one stays.
+        captions: rows of `tables.CAPTIONS`, those of a picture one after another, in the order
+            of their ids: of equal captions of a picture the first one stays.
         settings: the bounds.
     """
     kept: list[dict[str, Any]] = []
     dropped: list[dict[str, Any]] = []
-    seen: set[tuple[str, ...]] = set()
+    picture, seen = None, set[tuple[str, ...]]()  # its captions so far
     for row in captions:
-        tokens = tokenise(row["text"])
-        key = (row["image_id"], *tokens)
-        reason = reject_reason(tokens, settings) or ("duplicate" if key in seen else None)
-        seen.add(key)
+        if row["image_id"] != picture:
+            picture, seen = row["image_id"], set()
+        tokens = [sys.intern(token) for token in tokenise(row["text"])]  # few words, often said
+        reason = reject_reason(tokens, settings)
+        reason = reason or ("duplicate" if tuple(tokens) in seen else None)
+        seen.add(tuple(tokens))
         if reason is None:
             kept.append({**row, "tokens": tokens})
         else:

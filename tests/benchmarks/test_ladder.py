@@ -210,6 +210,19 @@ def test_of_seeds_alone_each_has_its_captions(rows_of, tmp_path):
     assert captions_of(tmp_path, row) == dict.fromkeys(paths, 1)
 
 
+def test_what_other_settings_made_is_not_taken_for_a_row(rows_of, tmp_path, monkeypatch):
+    row, changed = rows_of(LADDER)["scst"], rows_of({**LADDER, "base": {"train.units": 7}})["scst"]
+    work, ran = Work(tmp_path, tmp_path, tmp_path), []
+    monkeypatch.setattr(Work, "_run", lambda self, out, command: ran.append(out))
+    for _ in range(2):
+        work._once(tmp_path / "train", row, "train")
+        work._once(tmp_path / "clean", changed, "clean")
+    assert ran == [tmp_path / "train", tmp_path / "clean"]
+    work._once(tmp_path / "clean", row, "clean")  # which depends on no setting of train
+    with pytest.raises(SystemExit, match=r"other settings of section 'train' than scst has now"):
+        work._once(tmp_path / "train", changed, "train")
+
+
 def test_a_row_of_another_kernel_goes_on_with_the_same_training(tmp_path):
     rows, work = read_rows(), Work(tmp_path, tmp_path, tmp_path)
     linear = rows["inject_consensus_linear"]

@@ -4,11 +4,12 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+import ruamel.yaml
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from pipeline.errors import InputError
-from pipeline.params import Settings, load, parse_yaml
+from pipeline.params import NO_YAML, Settings, load, parse_yaml
 
 
 class Inner(Settings):
@@ -44,7 +45,7 @@ class Words(Settings):
     words: list[str]
 
 
-@pytest.mark.parametrize("word", ["on", "no", "2"])
+@pytest.mark.parametrize("word", ["true", "False", "2"])
 def test_a_word_that_yaml_reads_as_something_else_is_told(tmp_path, word):
     path = tmp_path / "params.yaml"
     path.write_text(f"some: {{words: [dog, {word}]}}")
@@ -52,6 +53,28 @@ def test_a_word_that_yaml_reads_as_something_else_is_told(tmp_path, word):
         load(Words, "some", path)
     path.write_text(f"some: {{words: [dog, '{word}']}}")
     assert load(Words, "some", path).words == ["dog", word]
+
+
+@pytest.mark.parametrize("word", ["on", "no", "off", "Yes", "y"])
+def test_words_are_read_as_dvc_writes_them(tmp_path, word):
+    """DVC takes the quotes of these off when it changes another line: `dvc exp run -S`."""
+    path = tmp_path / "params.yaml"
+    path.write_text(f"some: {{words: [dog, {word}]}}")
+    assert load(Words, "some", path).words == ["dog", word]
+    assert ruamel.yaml.YAML(typ="safe").load(path) == {"some": {"words": ["dog", word]}}
+
+
+@pytest.mark.parametrize("written", ["010", "1_000", "0x1F", "0o17", "+3", "-0", "1.5", "-.5", ".inf", "3."])
+def test_numbers_are_those_that_dvc_reads(written):
+    ours = parse_yaml(f"a: {written}")["a"]
+    theirs = ruamel.yaml.YAML(typ="safe").load(f"a: {written}")["a"]
+    assert (ours, type(ours)) == (theirs, type(theirs))
+
+
+@pytest.mark.parametrize("text", ["a: !!int", "a: !!timestamp x", "[" * 5000, "a: \t- b"])
+def test_what_is_no_yaml_raises_what_is_named(text):
+    with pytest.raises(NO_YAML):
+        parse_yaml(text)
 
 
 def test_good_settings_are_read(tmp_path):

@@ -67,7 +67,9 @@ def test_a_data_set_that_dvc_keeps_is_fetched_by_it(told, tmp_path):
     assert "DVC keeps it: dvc pull" in told(ingest__folder=f"{tmp_path}/mine/")
 
 
-@pytest.mark.parametrize("section", ["encoder__weights_folder", "vocabulary__embeddings__folder"])
+@pytest.mark.parametrize(
+    "section", ["encoder__weights_folder", "vocabulary__embeddings__folder", "evaluate__spice"]
+)
 def test_a_folder_that_every_run_looks_into_is_told_before_dvc_does(told, section, tmp_path):
     name = section.replace("__", ".")
     assert f"{name}: expected a folder with" in told(**{section: f"{tmp_path}/none"})

@@ -216,6 +216,10 @@ def test_of_seeds_trained_on_self_critically_the_best_after_that_comes_first(
             "train.epochs: expected 5 at least",
         ),
         ({"scheduled_sampling": 0.5, "epochs": 1}, "train.scheduled_sampling: expected 0"),
+        (
+            {"variational_dropout": True, "dropout": 0.0},
+            "train.variational_dropout: expected false",
+        ),
         ({"word_vectors": "frozen"}, "Set vocabulary.embeddings.file, or train.word_vectors"),
     ],
 )

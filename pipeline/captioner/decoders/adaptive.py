@@ -54,7 +54,7 @@ class Adaptive(GridDecoder):
         hidden = cell = self.nothing(features, self.settings.units)
         words = self.read_words(tokens, training)  # (b, t) -> (b, t, e)
         gates = self._read(self.from_word, words, picture)  # (b, t, 4d)
-        gates = gates + remembering(self.settings.units)
+        gates = gates + ops.cast(remembering(self.settings.units), gates.dtype)
         after, cells = lstm_words(gates, self.from_hidden.kernel, hidden, cell)
         before = ops.concatenate([hidden[:, None], after[:, :-1]], axis=1)  # (b, t, d)
         opened = self._read(self.word_gate, words, picture) + self.hidden_gate(before)

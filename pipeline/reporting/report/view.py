@@ -279,7 +279,7 @@ class _Cards:
             return Html("")
         one = self._found.nearest[place]
         if one is None:
-            return unfolding("No training caption shares a word")
+            return paragraph("No training caption shares a word.")
         alike = "the same" if one.overlap == 1 else f"{100 * one.overlap:.0f}% alike"
         return unfolding(f"Nearest training caption: {alike}", paragraph(theirs(one.text)))
 
@@ -455,14 +455,15 @@ def _sweep(found: Findings) -> list[Html]:
         for trial in sorted(trials, key=lambda one: (one.beam_width, one.length_penalty, one.guide))
     ]
     header = ["beam width", "length penalty", *weights, *map(label, all_names)]
-    guided = ", each with the guide that is best" if GUIDE in weights else ""
+    varied = [one for one in weights if len({getattr(trial, one) for trial in trials}) > 1]
+    guided = f", each with the {' and '.join(varied)} that is best" if varied else ""
     lines = f"Scores by length penalty, a line for each beam width{guided}."
     note = f"{lines} Test pictures have no part in it."
     return [figure(title, note, panels, [Table("Settings tried", header, rows)])]
 
 
 def _best_guided(trials: Sequence[Trial], name: str) -> list[Trial]:
-    """Leave one trial of each beam width and length penalty: the one whose guide is best."""
+    """Leave one trial of each beam width and length penalty, whose guide and consensus are best."""
     best: dict[tuple[int, float], Trial] = {}
     for trial in sorted(trials, key=lambda one: one.scores[name]):
         best[trial.beam_width, trial.length_penalty] = trial

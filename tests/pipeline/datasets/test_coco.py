@@ -494,3 +494,14 @@ def check(listing: Listing) -> None:
     for caption in listing.captions:
         assert caption.text.strip()
         caption.text.encode("utf-8")
+
+
+def test_smaller_copies_beside_are_not_taken(tmp_path: Path) -> None:
+    make(tmp_path, year="2014")
+    for split in ("train", "val"):
+        copies = tmp_path / ("resized2014" if split == "train" else "small")
+        copies.mkdir()
+        for entry in content(split, "2014")["images"]:
+            (copies / entry["file_name"]).touch()
+    listing = read(tmp_path)
+    assert {image.path.partition("/")[0] for image in listing.images} == {"train2014", "val2014"}

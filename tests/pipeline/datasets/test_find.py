@@ -103,3 +103,24 @@ def test_a_folder_that_may_not_be_looked_into_is_none_of_a_layout(
     layout = replace(LAYOUTS[0], recognises=lambda raw: raw != tmp_path and refused(raw))
     monkeypatch.setattr("pipeline.datasets.find.LAYOUTS", (layout,))
     assert "the layout is not recognised" in message(tmp_path)
+
+
+def test_folders_that_may_not_be_looked_into_leave_the_others_to_be_read(
+    tmp_path: Path, monkeypatch
+) -> None:
+    (tmp_path / "lost+found").mkdir()
+    asked = {name: getattr(Path, name) for name in ("is_file", "iterdir")}
+
+    def refusing(name):
+        def ask(path: Path):
+            if path.parent.name == "lost+found" or (path.name, name) == ("lost+found", "iterdir"):
+                raise PermissionError(13, "no", str(path))
+            return asked[name](path)
+
+        return ask
+
+    for name in asked:
+        monkeypatch.setattr(Path, name, refusing(name))
+    assert "the layout is not recognised" in message(tmp_path)
+    (tmp_path / "captions.csv").touch()
+    assert find_layout(tmp_path, "auto").name == "table"

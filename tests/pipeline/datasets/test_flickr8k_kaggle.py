@@ -230,3 +230,17 @@ def test_whatever_the_file_a_listing_or_one_clear_error(tmp_path: Path, content:
 def _count(content: bytes) -> int:
     lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
     return sum(bool(line.decode("utf-8", "surrogateescape").strip()) for line in lines)
+
+
+def test_lists_of_flickr30k_win_as_well(tmp_path: Path) -> None:
+    make(tmp_path)
+    for split, name in (("train", "a"), ("val", "b"), ("test", "c")):
+        (tmp_path / f"{split}.txt").write_text(f"{name}\n")
+    splits = {image.image_id: image.split for image in read(tmp_path).images}
+    assert splits == {"a": "train", "b": "val", "c": "test"}
+
+
+def test_a_column_of_splits_is_refused_and_not_taken_for_words(tmp_path: Path) -> None:
+    make(tmp_path, b"a.jpg,A dog .,train\nb.jpg,A cat .,val\nc.jpg,A cow .,test\n")
+    with pytest.raises(InputError, match=r"third column, of splits: 'a.jpg,A dog .,train'\. Call"):
+        read(tmp_path)

@@ -266,6 +266,17 @@ def test_too_much_dropped_is_told_with_reasons_and_examples(tmp_path: Path) -> N
     assert problem(ingested, settings(max_dropped=0.34), tmp_path) is None
 
 
+def test_a_file_that_looks_like_one_that_is_missed_is_told(tmp_path: Path) -> None:
+    make(tmp_path)
+    (tmp_path / "pictures" / "dev1.png").rename(tmp_path / "pictures" / "dev1.PNG")
+    told = problem(ingest(tmp_path, settings()), settings(), tmp_path)
+    assert told is not None
+    assert "missing 'pictures/dev1.png'" in told
+    assert "There is 'pictures/dev1.PNG'. Small and capital letters are not the same." in told
+    (tmp_path / "pictures" / "dev1.PNG").unlink()
+    assert "There is" not in (problem(ingest(tmp_path, settings()), settings(), tmp_path) or "")
+
+
 def test_what_people_left_out_themselves_stops_nothing(tmp_path: Path) -> None:
     make(tmp_path, pictures=5)
     for split in SPLITS:

@@ -477,3 +477,15 @@ def check(listing: Listing) -> None:
     for caption in listing.captions:
         assert caption.text.strip()
         caption.text.encode("utf-8")
+
+
+def test_beside_the_lists_of_coco_it_wins(tmp_path: Path) -> None:
+    (tmp_path / "annotations").mkdir()
+    for split in ("train", "val"):
+        (tmp_path / "annotations" / f"captions_{split}2014.json").touch()
+    raw = make(tmp_path, name="annotations/dataset_coco.json")
+    assert find.find_layout(raw, "auto") is KARPATHY
+    assert texts(read(raw)) == GOOD
+    make(tmp_path)
+    with pytest.raises(InputError, match=r"expected one file .*dataset_coco.*dataset_flickr8k"):
+        read(raw)

@@ -159,6 +159,34 @@ def test_quotes_never_closed_that_pair_up_merge_no_rows(tmp_path: Path, separato
     assert texts(listing) == {"b#0": 'says the sign"', "c#0": "A cow ."}
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["id,image,caption", '1,a.jpg,"go', '2,b.jpg,says the sign"', "3,c.jpg,A cow ."],
+        ["caption,image", '"go,a.jpg', 'says the sign",b.jpg', "A cow .,c.jpg"],
+    ],
+)
+def test_quotes_that_pair_up_merge_no_rows_wherever_the_picture_stands(
+    tmp_path: Path, lines: list[str]
+) -> None:
+    listing = read(make(tmp_path, "\n".join(lines) + "\n"))
+    assert ("2", "broken_line") in dropped(listing)
+    assert texts(listing)["c#0"] == "A cow ."
+    assert not any("\n" in text for text in texts(listing).values())
+
+
+def test_a_caption_of_two_lines_before_its_picture(tmp_path: Path) -> None:
+    listing = read(make(tmp_path, 'caption,image\n"A dog ,\nit runs",a.jpg\nA cow .,c.jpg\n'))
+    assert texts(listing) == {"a#0": "A dog ,\nit runs", "c#0": "A cow ."}
+    assert dropped(listing) == []
+
+
+def test_what_macos_lays_beside_a_table_is_none(tmp_path: Path) -> None:
+    make(tmp_path, "image,caption\na.jpg,A dog .\n", "photos.csv")
+    (tmp_path / "._photos.csv").write_bytes(b"resource fork")
+    assert texts(read(tmp_path)) == {"a#0": "A dog ."}
+
+
 def test_a_quote_inside_plain_text_stays(tmp_path: Path) -> None:
     listing = read(make(tmp_path, 'image,caption\na.jpg,A 5" pipe .\n'))
     assert texts(listing) == {"a#0": 'A 5" pipe .'}

@@ -476,3 +476,19 @@ def test_records_that_are_cut_off_are_told_before_memory_is_asked_for(
         list(records(path))
     path.write_bytes(b"")
     assert list(records(path)) == []
+
+
+def test_a_picture_in_two_splits_stays_in_the_first_whatever_they_are_called(
+    tmp_path: Path,
+) -> None:
+    splits = {
+        "test": [row(1, "x"), row(2, "x"), row(3, "x")],
+        "validation": [row(1, "y"), row(4, "y")],
+        "training": [row(2, "z"), row(4, "z"), row(5, "z")],
+    }
+    listing = read(prepare(tmp_path, splits))
+    kept = {(image.split, image.image_id) for image in listing.images}
+    assert kept == {
+        *(("train", "1002"), ("train", "1004"), ("train", "1005")),
+        *(("val", "1001"), ("test", "1003")),
+    }

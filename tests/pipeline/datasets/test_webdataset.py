@@ -199,12 +199,26 @@ def test_keys_are_those_of_webdataset(member: str, expected: tuple[str, str]) ->
 
 
 def test_members_that_are_no_sample_of_ours(tmp_path: Path) -> None:
-    more = {"a.left.jpg": picture(), "._a.jpg": b"resource fork", "a.npy": b"x", "README": "x"}
-    listing = read(make(tmp_path, sample(0) | more))
+    further = {"000000000.left.jpg": picture(), "000000000.left.txt": "A dog ."}
+    more = {"._a.jpg": b"resource fork", "a.npy": b"x", "README": "x"}
+    listing = read(make(tmp_path, sample(0) | further | more))
     assert ids(listing) == ["00000/000000000"]
     assert dropped(listing) == [
-        ("image", "00000.tar:a.left.jpg", "not_listed"),
+        ("image", "00000.tar:000000000.left.jpg", "not_listed"),
+        ("caption", "00000.tar:000000000.left.txt", "not_listed"),
         ("image", "00000.tar:._a.jpg", "not_listed"),
+    ]
+
+
+def test_names_with_dots_of_which_nothing_is_read_are_lost_and_not_left_out(
+    tmp_path: Path,
+) -> None:
+    dotted = {"Dr. Smith.jpg": picture(), "Dr. Smith.txt": "A man .", "a.b.json": "{}"}
+    listing = read(make(tmp_path, sample(0) | dotted))
+    assert dropped(listing) == [
+        ("image", "00000.tar:Dr. Smith.jpg", "broken_line"),
+        ("caption", "00000.tar:Dr. Smith.txt", "broken_line"),
+        ("caption", "00000.tar:a.b.json", "broken_line"),
     ]
 
 
@@ -362,6 +376,29 @@ def test_compressed_shards_are_told(tmp_path: Path, ending: str) -> None:
         read(tmp_path)
     make(tmp_path, sample(0))
     assert dropped(read(tmp_path)) == [("image", f"00000.{ending}", "unreadable")]
+    assert read(tmp_path).unseen == 0, "it is there unpacked"
+    (tmp_path / f"00001.{ending}").touch()
+    assert read(tmp_path).unseen == 2, "as many as the other one has"
+
+
+def test_a_shard_that_was_cut_off_stops_the_run(tmp_path: Path) -> None:
+    """Its one row says nothing of how much was behind it."""
+    whole = [tar(sample(n) | sample(n + 1)) for n in range(0, 20, 2)]
+    raw = make(tmp_path, whole[0][:700], *whole[1:])
+    ingested = ingesting.ingest(raw, ingest_settings(max_dropped=0.05))
+    assert ingested.unseen == 3, "of two pictures and two captions but for the row that tells"
+    told = ingesting.problem(ingested, ingest_settings(max_dropped=0.05), tmp_path)
+    assert told is not None
+    assert told.startswith("4 of 40 pictures and captions cannot be used (10.0%)")
+    assert "About 3 of them are in files that cannot be read to their end" in told
+    loose = ingest_settings(max_dropped=0.1)
+    assert "cannot be used" not in (ingesting.problem(ingested, loose, tmp_path) or "")
+
+
+def test_what_macos_lays_beside_shards_is_none(tmp_path: Path) -> None:
+    make(tmp_path, sample(0))
+    (tmp_path / "._00000.tar").write_bytes(b"resource fork")
+    assert dropped(read(tmp_path)) == []
 
 
 def cut(content: bytes, before_end: int) -> bytes:
@@ -567,7 +604,10 @@ QUIET: dict[str, Any] = {
     "suppress_health_check": [HealthCheck.function_scoped_fixture],
 }
 NAMES = st.sampled_from(
-    ["a.jpg", "a.txt", "a.json", "b.png", "b.txt", "c.json", "a.b.jpg", "\udcff.jpg", "x", ".jpg"]
+    [
+        *("a.jpg", "a.txt", "a.json", "b.png", "b.txt", "c.json", "x", "a.b.jpg", "a.b.txt"),
+        *("c.d.txt", "\udcff.jpg", ".jpg", ".txt"),
+    ]
 )
 
 

@@ -16,12 +16,12 @@ SET = SearchSettings.usual()  # 3, 0.5, no guide, no consensus
 def found(tmp_path):
     """What is found better in a sweep of these lines."""
 
-    def found(*lines, metric="cider_d", search=SET):
+    def found(*lines, metric="cider_d", search=SET, **how):
         (tmp_path / "sweep.csv").write_text(HEAD + "".join(f"{line}\n" for line in lines))
         rows = [dict(zip(NAMES, map(float, line.split(",")), strict=True)) for line in lines]
         best = max(rows, key=lambda row: row[metric])  # as `sweep` writes it
-        write_json(tmp_path / "best.json", {**best, "metric": metric})
-        return better_search(tmp_path, search)
+        write_json(tmp_path / "best.json", {**best, "metric": metric, **how})
+        return better_search(tmp_path, search, True)
 
     return found
 
@@ -65,10 +65,18 @@ def test_the_sweep_knows_nothing_of_other_methods_and_constraints(found, change)
     assert found("3,0.5,0,0,0.3,0.50", "5,0.5,0,0,0.2,0.55", search=search) is None
 
 
+def test_of_seeds_taken_otherwise_or_another_bound_of_words_nothing_is_known(found):
+    rows = "3,0.5,0,0,0.3,0.50", "5,0.5,0,0,0.2,0.55"
+    assert found(*rows, max_words=SET.max_words, ensemble=True)
+    assert found(*rows, max_words=SET.max_words, ensemble=None), "there is one seed"
+    assert found(*rows, max_words=SET.max_words, ensemble=False) is None
+    assert found(*rows, max_words=SET.max_words + 1, ensemble=True) is None
+
+
 @pytest.mark.parametrize("best", [None, "[", "[1]", "{}", '{"metric": "spice"}'])
 def test_what_is_no_sweep_is_one_line(tmp_path, best):
     (tmp_path / "sweep.csv").write_text(f"{HEAD}3,0.5,0,0,0,0.5\n")
     if best is not None:
         (tmp_path / "best.json").write_text(best)
     with pytest.raises(InputError, match="expected what `sweep` writes"):
-        better_search(tmp_path, SET)
+        better_search(tmp_path, SET, True)
