@@ -163,3 +163,32 @@ def test_jax_trains_as_tensorflow_does(folder):
         for found in (one, other):
             assert np.isfinite(found["random"]).all()
         np.testing.assert_allclose(one["random"], other["random"], atol=0.5)
+
+
+IN_16_BITS = """
+import numpy as np
+import keras
+from pipeline.captioner.decoders.base import DecoderSettings
+from pipeline.captioner.decoders.find import DECODERS, build
+
+for name in (name for name in DECODERS if DECODERS[name].needs_grid):
+    shape = DecoderSettings.plain(decoder=name, units=8, embedding=6, dropout=0.0)
+    decoder = build(shape, 13, (2, 3, 5), "mixed_bfloat16")
+    grids, tokens = np.ones((2, 2, 3, 5), "float32"), np.ones((2, 4), "int32")
+    decoder((grids, tokens))
+    with keras.src.backend.AutocastScope("bfloat16"):
+        outputs, _ = decoder.attend_all((grids.astype("float32"), tokens), None)
+    print(name, keras.backend.standardize_dtype(outputs.dtype))
+"""
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_what_is_asked_for_in_16_bits_is_computed_in_16_bits(backend):
+    """An array of NumPy's among the numbers makes float32 of them under JAX, unseen."""
+    environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(REPOSITORY)}
+    command = [sys.executable, "-c", IN_16_BITS]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert dict(line.split() for line in done.stdout.splitlines()) == dict.fromkeys(
+        ("attention", "adaptive", "top_down"), "bfloat16"
+    )

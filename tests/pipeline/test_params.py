@@ -64,7 +64,9 @@ def test_words_are_read_as_dvc_writes_them(tmp_path, word):
     assert ruamel.yaml.YAML(typ="safe").load(path) == {"some": {"words": ["dog", word]}}
 
 
-@pytest.mark.parametrize("written", ["010", "1_000", "0x1F", "0o17", "+3", "-0", "1.5", "-.5", ".inf", "3."])
+@pytest.mark.parametrize(
+    "written", ["010", "1_000", "0x1F", "0o17", "+3", "-0", "1.5", "-.5", ".inf", "3."]
+)
 def test_numbers_are_those_that_dvc_reads(written):
     ours = parse_yaml(f"a: {written}")["a"]
     theirs = ruamel.yaml.YAML(typ="safe").load(f"a: {written}")["a"]

@@ -256,6 +256,11 @@ def test_an_experiment_by_its_name(repository, command):
     assert row_of(result).endswith("b is better")
 
 
+def test_a_seed_below_0_is_none(repository, command):
+    result = command("compare", "--seed", "-1")
+    assert (result.code, "Traceback" in result.err) == (2, False)
+
+
 @pytest.mark.parametrize("name", ["no-such", "HEAD:params.yaml", "improved^{tree}", ""])
 def test_what_is_no_commit_is_one_line(repository, command, one_line, name):
     line = one_line(command("compare", name))

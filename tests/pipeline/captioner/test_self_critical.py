@@ -546,6 +546,23 @@ def test_a_loss_that_is_no_number_ends_it(decoder_of, split_of, monkeypatch):
         trainer.run_epoch(2, progress)
 
 
+def test_the_order_of_the_pictures_and_the_samples_are_drawn_apart(
+    decoder_of, split_of, monkeypatch
+):
+    drawn = []
+
+    def step(trainer, rows, rng) -> Step:
+        drawn.append(rng.random(4).tolist())
+        return Step(np.zeros((len(rows), 4)), cut=0, loss=0.0)
+
+    monkeypatch.setattr(Trainer, "step", step)
+    trainer = Trainer(decoder_of(), split_of(20, 1), self_critical(), 1)
+    with Progress("test", 20, "pictures") as progress:
+        trainer.run_epoch(2, progress)
+    assert np.random.default_rng([1, 2]).random(4).tolist() not in drawn
+    assert len({tuple(one) for one in drawn}) == len(drawn) > 1
+
+
 def test_a_step_is_compiled_beforehand_for_captions_of_any_length(
     decoder_of, split_of, monkeypatch
 ):
