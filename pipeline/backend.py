@@ -80,6 +80,18 @@ def seed(number: int) -> None:
         tf.config.experimental.enable_op_determinism()
 
 
+def summed_rows(gradient: Any) -> Any:
+    """Make a whole array of a gradient that names rows of one, some of them more than once.
+
+    TensorFlow's gradient of what is looked up is of that kind. Others stay what they are.
+    """
+    if keras.backend.backend() != "tensorflow" or gradient is None:
+        return gradient
+    import tensorflow as tf
+
+    return tf.convert_to_tensor(gradient)
+
+
 def sized_anyhow(arrays: Any, fixed: Any) -> Iterator[Any]:
     """Give arrays once, under TensorFlow, as if their sizes were not known.
 

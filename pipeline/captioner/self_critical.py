@@ -55,7 +55,7 @@ from pipeline.captioner.reward import Reward
 from pipeline.captioner.search.settings import MOST_WORDS
 from pipeline.captioner.tracing import trace_with, words_at_once
 from pipeline.captioner.training import finite
-from pipeline.captioner.updates import averaged
+from pipeline.captioner.updates import SummedAdam, averaged
 from pipeline.captioner.validation import Validation
 from pipeline.errors import InputError
 from pipeline.params import Settings
@@ -402,7 +402,7 @@ class Trainer:
         """Caption every training picture once, and learn from it."""
         total, loss, cut, captions = 0.0, 0.0, 0, 0
         for number, rows in enumerate(self._order(epoch)):
-            rng = np.random.default_rng([self.seed, epoch, 1 + number])
+            rng = np.random.default_rng([self.seed, epoch, number])
             step = self.step(rows, rng)
             total += float(step.rewards.sum())
             loss += step.loss
@@ -467,8 +467,8 @@ class Trainer:
 
     def _order(self, epoch: int) -> Iterator[np.ndarray]:
         """Cut the pictures into steps; their order depends on seed and epoch alone."""
-        # [seed, epoch, 0], as NumPy adds zeros: the steps' own begin at 1.
-        rows = np.random.default_rng([self.seed, epoch]).permutation(self.pictures)
+        # The last number is no step's: without it, it is 0 to NumPy, and the first step's.
+        rows = np.random.default_rng([self.seed, epoch, 2**32 - 1]).permutation(self.pictures)
         for first in range(0, len(rows), self.settings.pictures):
             yield rows[first : first + self.settings.pictures]
 
@@ -479,7 +479,7 @@ def _adam(settings: SelfCriticalSettings) -> keras.optimizers.Optimizer:
     That is Keras's own average, and not the one of cross-entropy (`updates.Averaging`), which
     leaves the beginning out: here the beginning is a decoder that is trained.
     """
-    return keras.optimizers.Adam(
+    return SummedAdam(
         settings.learning_rate,
         global_clipnorm=settings.clip_norm,
         use_ema=settings.ema > 0,

@@ -131,3 +131,23 @@ def test_while_averaged_a_decoder_has_other_weights_and_then_its_own():
         np.testing.assert_allclose(average[place], expected, rtol=1e-4, atol=1e-6)
     with averaged(decoder, optimizer, 0.0):
         np.testing.assert_array_equal(decoder.get_weights()[0], seen[-1][0])
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="TensorFlow's own")
+def test_a_word_that_is_read_often_counts_by_the_sum_of_its_rows():
+    import tensorflow as tf
+
+    rows = np.array([[3.0, 0.0], [3.0, 0.0], [0.0, 4.0]], "float32")
+    slices = tf.IndexedSlices(tf.constant(rows), tf.constant([1, 1, 0]), tf.constant([3, 2]))
+    summed = np.array([[0.0, 4.0], [6.0, 0.0], [0.0, 0.0]], "float32")
+    states = []
+    for gradient in (slices, summed):
+        kept = [keras.Variable(np.ones((3, 2), "float32"))]
+        optimizer = adam(0.1, settings(clip_norm=0.5))
+        optimizer.build(kept)
+        optimizer.apply([gradient], kept)
+        states.append([keras.ops.convert_to_numpy(one) for one in optimizer.variables])
+    for one, other in zip(*states, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6)
+    first = 0.1 * 0.5 / np.sqrt(52) * summed  # of Adam's first moment, after one update
+    assert any(one.shape == (3, 2) and np.allclose(one, first, rtol=1e-5) for one in states[0])
