@@ -61,6 +61,12 @@ def tell(ingested: Ingested) -> None:
     left_out = Counter((row["reason"], row["kind"]) for row in ingested.dropped)
     for (reason, kind), count in sorted(left_out.items()):
         log.info("left out: %s %s (%s)", count, f"{kind}s" if count > 1 else kind, reason)
+    if ingested.unseen:
+        log.warning(
+            "some %s more pictures and captions are lost, if the files that cannot be read to their"
+            " end held as many as the fullest of the others",
+            f"{ingested.unseen:,}",
+        )
 
 
 if __name__ == "__main__":

@@ -215,7 +215,7 @@ def _told_of_unseen(unseen: int) -> str:
     if not unseen:
         return ""
     return (
-        f" About {unseen:,} of them are in files that cannot be read to their end, if those hold as"
+        f" About {unseen:,} of them are in files that cannot be read to their end, if those held as"
         " many as the fullest of the others."
     )
 
