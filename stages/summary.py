@@ -50,8 +50,8 @@ def summary(
     command = "caption PICTURE" if _is_usual(search) else f"caption --params {params} PICTURE"
     typer.echo(
         f"\nNext, after `. .venv/bin/activate`: caption a picture with `{command}`. Or commit this "
-        "run (`git add -A data && git\ncommit -a`), change params.yaml, run `dvc repro`, and "
-        "compare with `dvc metrics diff` and `python -m stages.compare`."
+        "run\n(`git add -A data && git commit -a`), change params.yaml, run `dvc repro`, and "
+        "compare with `dvc metrics diff`\nand `python -m stages.compare`."
     )
 
 
