@@ -6,13 +6,13 @@ import subprocess
 import tomllib
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from pipeline.params import parse_yaml
+from tests.test_graph import flat
 from tools import licences
 
 ROOT = Path(__file__).parents[1]
@@ -170,20 +170,13 @@ def test_make_installs_what_the_environment_lacks(tmp_path, had, extras, install
         assert f"touch .venv/.ready .venv/.ready{extras and '-'}{extras}\n" in told
 
 
-def _settings(tree: dict[str, Any]) -> list[str]:
-    found = []
-    for name, value in tree.items():
-        below = _settings(value) if isinstance(value, dict) else []
-        found += [f"{name}.{one}" for one in below] or [name]
-    return found
-
-
 def test_every_setting_is_described_in_the_docs():
     """By its whole name on the page of settings, or on the page that this one names for it."""
     page = (ROOT / "docs" / "settings.md").read_text()
     first = page.partition("## ")[0]
     elsewhere = [line for line in first.splitlines() if line.startswith("| `")]
-    for name in _settings(parse_yaml((ROOT / "params.yaml").read_text())):
+    settings = parse_yaml((ROOT / "params.yaml").read_text())
+    for name in (one for section, below in settings.items() for one in flat(below, section)):
         if f"`{name}`" in page.replace(first, ""):
             continue
         section = name.partition(".")[0]

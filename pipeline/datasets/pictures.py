@@ -41,11 +41,16 @@ def id_of(name: str) -> str:
     return name if is_hidden else stem
 
 
+def is_picture(cell: str) -> bool:
+    """Tell whether a cell of a list, in quotes or not, is the name of a picture file."""
+    name = cell.strip().strip('"').strip()
+    return id_of(name) != name
+
+
 def begins_with_picture(line: str, separator: str) -> bool:
     """Tell whether a line begins with the name of a picture file and the separator."""
     name, found, _ = line.partition(separator)
-    name = name.strip().strip('"')
-    return bool(found) and id_of(name) != name
+    return bool(found) and is_picture(name)
 
 
 def find_folder(raw: Path, names: Collection[str], told_by: str, called: str = "") -> str:

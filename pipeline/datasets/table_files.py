@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from pipeline.datasets.layout import Reason, is_storable
 from pipeline.datasets.lines import numbered_lines, physical_lines
-from pipeline.datasets.pictures import id_of
+from pipeline.datasets.pictures import is_picture
 from pipeline.errors import InputError
 
 LINES_A_ROW = 50  # a CSV row with more lines than this has a quote that was never closed
@@ -110,13 +110,8 @@ def _parse_at(lines: list[str], start: int, separator: str) -> tuple[list[str] |
 
 def _joins_rows(lines: Sequence[str], cells: Sequence[str], separator: str) -> bool:
     """Tell whether lines that a quote holds together name more pictures than their row does."""
-    named = sum(_is_picture(cell) for line in lines for cell in line.split(separator))
-    return named > sum(_is_picture(cell) for cell in cells if "\n" not in cell)
-
-
-def _is_picture(cell: str) -> bool:
-    name = cell.strip().strip('"').strip()
-    return id_of(name) != name
+    named = sum(is_picture(cell) for line in lines for cell in line.split(separator))
+    return named > sum(is_picture(cell) for cell in cells if "\n" not in cell)
 
 
 def _row_of(record: _Record, places: list[int], width: int) -> TableRow:

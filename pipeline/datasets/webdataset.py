@@ -58,7 +58,7 @@ MOST_GLOBAL_HEADERS = 64  # tarfile copies them for every member
 NUMBERED = re.compile(r"\d{5,}\.t", re.IGNORECASE)  # as img2dataset names its shards
 # Compressed tars are told of only where they are numbered as shards are: photos.tar.gz beside a
 # list of captions is what people leave lying after they have unpacked it.
-COMPRESSED = re.compile(r"\d{5,}\.(tar\.\w+|tgz|tbz2|txz)", re.IGNORECASE)
+COMPRESSED = re.compile(r"(\d{5,}\.)(?:tar\.\w+|tgz|tbz2|txz)", re.IGNORECASE)
 
 
 class _Text(NamedTuple):
@@ -127,7 +127,8 @@ def read(raw: Path) -> Listing:
     for name in files:
         if name not in tars:
             listing.drop("image", name, name, "unreadable", "compressed: not read in place")
-            short += [] if _tar_of(name) in tars else [0]
+            is_unpacked = COMPRESSED.sub(r"\1tar", name) in tars
+            short += [] if is_unpacked else [0]
     listing.unseen = sum(max(rows) - found for found in short)
     _check(raw, tars, listing)
     return listing
@@ -135,11 +136,6 @@ def read(raw: Path) -> Listing:
 
 def _rows(listing: Listing) -> int:
     return len(listing.images) + len(listing.captions) + len(listing.dropped)
-
-
-def _tar_of(compressed: str) -> str:
-    """Tell what 00000.tar.gz is called when it is unpacked."""
-    return re.sub(r"\.(tar\.\w+|tgz|tbz2|txz)$", ".tar", compressed, flags=re.IGNORECASE)
 
 
 def _files(raw: Path) -> list[str]:

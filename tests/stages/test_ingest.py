@@ -1,19 +1,19 @@
 """The command `ingest`: its tables, its summary, and its one line when something is wrong."""
 
-import io
 import logging
 import subprocess
 import sys
-import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 from PIL import Image
 
+from pipeline.datasets.ingest import Ingested
 from pipeline.tables import CAPTIONS, DROPPED, FACTS, IMAGES, read_table
 from stages.command import EXIT_BAD_INPUT, run
-from stages.ingest import ingest
+from stages.ingest import ingest, tell
 
 REPOSITORY = Path(__file__).parents[2]
 TABLES = {"images": IMAGES, "captions": CAPTIONS, "dropped": DROPPED, "facts": FACTS}
@@ -96,33 +96,12 @@ def test_what_is_left_out_is_counted_by_reason(
     assert [row["item"] for row in rows] == ["a#0", "a#1", "a"]
 
 
-def test_what_nobody_has_seen_is_told(
-    tmp_path: Path, command: Command, caplog: pytest.LogCaptureFixture
-) -> None:
-    raw = tmp_path / "raw"
-    for number, split in enumerate(("train", "val", "test")):
-        members = {f"{number}.png": png(number), f"{number}.txt": b"A dog ."}
-        (raw / split).mkdir(parents=True)
-        (raw / split / "00000.tar").write_bytes(tar_of(members))
-    (raw / "train" / "00001.tar").write_bytes(b"")
-    assert command(raw, max_dropped=0.5) == 0
-    assert any("some 1 more pictures and captions are lost" in told for told in caplog.messages)
-
-
-def png(red: int) -> bytes:
-    stream = io.BytesIO()
-    Image.new("RGB", (3, 2), (red, 0, 0)).save(stream, "PNG")
-    return stream.getvalue()
-
-
-def tar_of(members: dict[str, bytes]) -> bytes:
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w") as archive:
-        for name, content in members.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
-    return stream.getvalue()
+def test_what_nobody_has_seen_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    nothing = Ingested("webdataset", [], [], [], [], [], unseen=0)
+    tell(nothing)
+    assert not any("lost" in told for told in caplog.messages)
+    tell(replace(nothing, unseen=1234))
+    assert any("some 1,234 more pictures and captions are lost" in told for told in caplog.messages)
 
 
 def test_too_much_dropped_leaves_only_the_table_that_tells_why(
