@@ -92,6 +92,55 @@ def summed_rows(gradient: Any) -> Any:
     return tf.convert_to_tensor(gradient)
 
 
+def adam_at_once(
+    variable: Any,
+    momentum: keras.Variable,
+    velocity: keras.Variable,
+    gradient: Any,
+    rate: Any,
+    number: Any,
+    decays: tuple[float, float],
+    epsilon: float,
+) -> bool:
+    """Make Adam's update of a variable, under TensorFlow, in one pass over the memory.
+
+    Kingma and Ba, "Adam: A Method for Stochastic Optimization" (2015), end of section 2, as Keras's
+    own; whose operations, one by one, read and write all of these some ten times. XLA, under JAX,
+    makes one pass of them by itself.
+
+    Args:
+        variable: the weights, as the backend has them.
+        momentum: mean of the gradients, of the same shape.
+        velocity: mean of their squares.
+        gradient: of the same shape.
+        rate: the learning rate.
+        number: of the update, from 1.
+        decays: how much of the two means stays.
+        epsilon: added to the root of the second.
+
+    Returns:
+        Whether it was made: not with another backend.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    count = tf.cast(number, tf.float32)
+    tf.raw_ops.ResourceApplyAdam(
+        var=variable.handle,
+        m=momentum.value.handle,
+        v=velocity.value.handle,
+        beta1_power=decays[0] ** count,
+        beta2_power=decays[1] ** count,
+        lr=tf.cast(rate, tf.float32),
+        beta1=decays[0],
+        beta2=decays[1],
+        epsilon=epsilon,
+        grad=gradient,
+    )
+    return True
+
+
 def sized_anyhow(arrays: Any, fixed: Any) -> Iterator[Any]:
     """Give arrays once, under TensorFlow, as if their sizes were not known.
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
-from pipeline.captioner.decoders.recurrence import Tensor, with_gradient
+from pipeline.captioner.decoders.products import Tensor, with_gradient
 
 
 def crossentropy() -> keras.losses.Loss:
@@ -46,22 +46,42 @@ def nats_of(logits: Tensor, targets: Tensor, smoothing: float = 0.0, others: Ten
     """
 
     def run(logits: Tensor) -> Any:
-        log_probs = ops.log_softmax(logits, axis=-1)
-        plain = -ops.take_along_axis(log_probs, targets[..., None], axis=-1)[..., 0]
+        shares = ops.softmax(logits, axis=-1)
+        # The logarithm of the sum of exponentials, of what is there: a word of the highest logit
+        # has the highest share, exp(logit - that logarithm), and it is never so small as to be 0.
+        total = ops.max(logits, axis=-1) - ops.log(ops.max(shares, axis=-1))  # (b, t)
+        plain = total - at(targets, logits)
         smoothed = plain
         if smoothing:
-            mixed_in = -ops.matmul(log_probs, others[:, None])[..., 0]
+            mixed_in = total - ops.matmul(logits, others[:, None])[..., 0]
             smoothed = (1.0 - smoothing) * plain + smoothing * mixed_in
 
         def back(d_plain: Tensor, d_smoothed: Tensor) -> tuple[Tensor]:
-            ids = ops.arange(logits.shape[-1], dtype=targets.dtype)
-            wanted = (d_plain + (1.0 - smoothing) * d_smoothed)[..., None]  # of the true word
-            d_logits = (d_plain + d_smoothed)[..., None] * ops.exp(log_probs)
-            d_logits = ops.where(ids == targets[..., None], d_logits - wanted, d_logits)
+            d_logits = (d_plain + d_smoothed)[..., None] * shares
             if smoothing:
                 d_logits = d_logits - (smoothing * d_smoothed)[..., None] * others
-            return (d_logits,)
+            wanted = d_plain + (1.0 - smoothing) * d_smoothed  # of the true word
+            return (subtracted_at(targets, d_logits, wanted),)
 
         return (plain, smoothed), back
 
     return Nats(*with_gradient(run)(logits))
+
+
+def at(ids: Tensor, values: Tensor) -> Tensor:
+    """Take of each row the value of its id: ids (b, t), values (b, t, v) -> (b, t)."""
+    return ops.take(ops.reshape(values, (-1,)), _places(ids, values.shape[-1]))
+
+
+def subtracted_at(ids: Tensor, values: Tensor, amounts: Tensor) -> Tensor:
+    """Subtract from each row's value of its id: ids, amounts (b, t), values (b, t, v)."""
+    places = ops.reshape(_places(ids, values.shape[-1]), (-1, 1))
+    less = ops.reshape(at(ids, values) - amounts, (-1,))
+    flat = ops.scatter_update(ops.reshape(values, (-1,)), places, less)
+    return ops.reshape(flat, ops.shape(values))
+
+
+def _places(ids: Tensor, width: int) -> Tensor:
+    """Where the values of ids (b, t) lie among all values of (b, t, width): int (b, t)."""
+    rows = ops.arange(ops.size(ids), dtype=ids.dtype)
+    return ops.reshape(rows * width, ops.shape(ids)) + ids

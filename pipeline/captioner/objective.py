@@ -13,8 +13,9 @@ from keras import ops
 from pydantic import Field
 
 from pipeline.captioner.crossentropy import nats_of
-from pipeline.captioner.decoders.base import NEVER, Decoder, Tensor
+from pipeline.captioner.decoders.base import Decoder, Tensor
 from pipeline.captioner.decoders.grid import GridDecoder
+from pipeline.captioner.decoders.scores import NEVER
 from pipeline.errors import InputError
 from pipeline.params import Settings
 from pipeline.text.marks import END, PAD

@@ -55,7 +55,7 @@ from pipeline.captioner.reward import Reward
 from pipeline.captioner.search.settings import MOST_WORDS
 from pipeline.captioner.tracing import trace_with, words_at_once
 from pipeline.captioner.training import finite
-from pipeline.captioner.updates import SummedAdam, averaged
+from pipeline.captioner.updates import BoundedAdam, averaged
 from pipeline.captioner.validation import Validation
 from pipeline.errors import InputError
 from pipeline.params import Settings
@@ -479,9 +479,9 @@ def _adam(settings: SelfCriticalSettings) -> keras.optimizers.Optimizer:
     That is Keras's own average, and not the one of cross-entropy (`updates.Averaging`), which
     leaves the beginning out: here the beginning is a decoder that is trained.
     """
-    return SummedAdam(
+    return BoundedAdam(
         settings.learning_rate,
-        global_clipnorm=settings.clip_norm,
+        settings.clip_norm,
         use_ema=settings.ema > 0,
         ema_momentum=settings.ema,
     )

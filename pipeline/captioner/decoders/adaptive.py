@@ -19,7 +19,12 @@ from pipeline.captioner.decoders.grid import (
     lstm,
     remembering,
 )
-from pipeline.captioner.decoders.recurrence import lstm_words
+from pipeline.captioner.decoders.recurrence import (
+    lstm_words,
+    shifted,
+    words_first,
+    words_second,
+)
 
 
 class Adaptive(GridDecoder):
@@ -53,12 +58,14 @@ class Adaptive(GridDecoder):
         picture = self._picture(grid)  # (b, e)
         hidden = cell = self.nothing(features, self.settings.units)
         words = self.read_words(tokens, training)  # (b, t) -> (b, t, e)
-        gates = self._read(self.from_word, words, picture)  # (b, t, 4d)
+        words = words_first(words)  # (t, b, e)
+        gates = self._read(self.from_word, words, picture)  # (t, b, 4d)
         gates = gates + ops.cast(remembering(self.settings.units), gates.dtype)
-        after, cells = lstm_words(gates, self.from_hidden.kernel, hidden, cell)
-        before = ops.concatenate([hidden[:, None], after[:, :-1]], axis=1)  # (b, t, d)
-        opened = self._read(self.word_gate, words, picture) + self.hidden_gate(before)
-        sentinel = ops.sigmoid(opened) * ops.tanh(cells)  # (b, t, d), see `_sentinel`
+        after, cells = lstm_words(gates, self.from_hidden.kernel, hidden, cell)  # (t, b, d) each
+        opened = self._read(self.word_gate, words, picture)
+        opened = opened + self.hidden_gate(shifted(hidden, after))
+        sentinel = ops.sigmoid(opened) * ops.tanh(cells)  # (t, b, d), see `_sentinel`
+        after, sentinel = words_second(after), words_second(sentinel)  # (b, t, d) each
         seen = self._look(after, sentinel, self.remember(grid, training))
         return seen.context + after, seen.weights
 
@@ -93,17 +100,17 @@ class Adaptive(GridDecoder):
 
         Args:
             layer: (..., 2e) -> (..., n).
-            words: (b, t, e).
+            words: (t, b, e).
             picture: (b, e).
 
         Returns:
-            (b, t, n).
+            (t, b, n).
         """
         if not layer.built:
             layer.build((None, 2 * self.settings.embedding))
         of_word, of_picture = ops.split(ops.cast(layer.kernel, words.dtype), 2, axis=0)
         seen = ops.matmul(picture, of_picture) + ops.cast(layer.bias, words.dtype)  # (b, n)
-        return ops.matmul(words, of_word) + seen[:, None]
+        return ops.matmul(words, of_word) + seen
 
     def _sentinel(self, read: Tensor, before: Tensor, cell: Tensor) -> Tensor:
         """Equations 9 and 10: what the LSTM remembers, as far as its gate lets it out."""

@@ -22,16 +22,14 @@ from keras import ops
 from pydantic import Field
 
 from pipeline.backend import has_gpu
-from pipeline.captioner.decoders.recurrence import Tensor as Tensor
-from pipeline.captioner.decoders.recurrence import lstm_words
+from pipeline.captioner.decoders.products import Tensor as Tensor
+from pipeline.captioner.decoders.products import affine
+from pipeline.captioner.decoders.recurrence import lstm_words, words_first, words_second
+from pipeline.captioner.decoders.scores import NEVER, Scores, TiedScores
 from pipeline.params import Settings
-from pipeline.text.marks import PAD, START, UNKNOWN
 
 State = tuple[Tensor, ...]  # each (b, ...): search picks rows from all of them alike
 Memory = tuple[Tensor, ...]  # each (b, ...), one row a picture
-
-NEVER = (PAD, START, UNKNOWN)  # ids that no caption contains
-IMPOSSIBLE = -1e9  # a logit so low that its probability is 0 in every precision
 
 
 class DecoderSettings(Settings):
@@ -61,29 +59,6 @@ SINCE: dict[int, dict[str, Any]] = {  # version of a bundle -> what it says firs
 PLAIN: dict[str, Any] = SINCE[2] | SINCE[3]
 
 
-class TiedScores(keras.layers.Layer):
-    """Scores words by their own vectors, so that a word is read and said by the same numbers.
-
-    Press and Wolf, "Using the Output Embedding to Improve Language Models" (2017); Inan, Khosravi
-    and Socher, "Tying Word Vectors and Word Classifiers" (2017).
-
-    Args:
-        vocabulary_size: v.
-    """
-
-    def __init__(self, vocabulary_size: int) -> None:
-        super().__init__(dtype="float32", name="scores")
-        self.bias = self.add_weight(shape=(vocabulary_size,), initializer="zeros", name="bias")
-
-    def call(self, outputs: Tensor, words: keras.layers.Embedding) -> Tensor:
-        """(..., e) and the layer of word vectors, (v, e) -> logits, float32 (..., v).
-
-        The vectors are taken here, where nothing rounds them to the 16 bits in which the rest of a
-        decoder may compute: `step`, which captions are searched with, takes them as they are.
-        """
-        return ops.matmul(outputs, ops.transpose(words.embeddings)) + self.bias
-
-
 class Decoder(keras.Model):
     """Base of the decoders: word vectors, what reads them, and the layer that scores every word.
 
@@ -103,13 +78,13 @@ class Decoder(keras.Model):
         self.embed = keras.layers.Embedding(vocabulary_size, settings.embedding, name="words")
         self.make_reader()
         if settings.tie_weights:
-            self.to_vocabulary = TiedScores(vocabulary_size)
+            self.to_vocabulary = TiedScores(vocabulary_size, self.compute_dtype)
             if settings.units != settings.embedding:
                 self.to_word_vector = keras.layers.Dense(
                     settings.embedding, use_bias=False, name="word_vector"
                 )
         else:
-            self.to_vocabulary = keras.layers.Dense(vocabulary_size, dtype="float32", name="scores")
+            self.to_vocabulary = Scores(vocabulary_size, self.compute_dtype)
         self.dropout = keras.layers.Dropout(settings.dropout)
         if settings.variational_dropout:
             # Gal and Ghahramani, "A Theoretically Grounded Application of Dropout in Recurrent
@@ -128,9 +103,6 @@ class Decoder(keras.Model):
             self.normalise_output = keras.layers.LayerNormalization(
                 epsilon=1e-5, name="output_normalised"
             )
-        never = np.zeros(vocabulary_size, "float32")
-        never[list(NEVER)] = IMPOSSIBLE
-        self.never = never  # (v,)
 
     def make_reader(self) -> None:
         """Make the layers that read the words: an LSTM, where a decoder has no other need."""
@@ -217,9 +189,8 @@ class Decoder(keras.Model):
             nothing = ops.zeros((ops.shape(words)[0], self.settings.units), words.dtype)
             state = nothing, nothing
         cell = self.lstm.cell
-        gates = ops.matmul(words, ops.cast(cell.kernel, words.dtype))  # (b, t, 4d)
-        gates = gates + ops.cast(cell.bias, words.dtype)
-        return lstm_words(gates, cell.recurrent_kernel, *state)[0]
+        gates = affine(words_first(words), cell.kernel, cell.bias)  # (b, t, n) -> (t, b, 4d)
+        return words_second(lstm_words(gates, cell.recurrent_kernel, *state)[0])
 
     def has_kernel(self) -> bool:
         """Whether Keras can run cuDNN's LSTM: under JAX it can in float32 alone."""
@@ -238,10 +209,10 @@ class Decoder(keras.Model):
         if training:
             outputs = self.drop_over_words(outputs, training)
         if not self.settings.tie_weights:
-            return self.to_vocabulary(outputs) + self.never
+            return self.to_vocabulary(outputs, training=training)
         if self.settings.units != self.settings.embedding:
             outputs = self.to_word_vector(outputs)  # (..., d) -> (..., e)
-        return self.to_vocabulary(outputs, words=self.embed) + self.never
+        return self.to_vocabulary(outputs, words=self.embed, training=training)
 
     def log_probabilities(self, outputs: Tensor) -> Tensor:
         """Log-probabilities of the next word: (b, d) -> float32 (b, v)."""

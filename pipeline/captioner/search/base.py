@@ -19,7 +19,8 @@ from typing import NamedTuple
 
 from keras import ops, tree
 
-from pipeline.captioner.decoders.base import IMPOSSIBLE, State, Tensor
+from pipeline.captioner.decoders.base import State, Tensor
+from pipeline.captioner.decoders.scores import IMPOSSIBLE
 from pipeline.text.marks import END, PAD
 
 EMPTY = 0.5 * IMPOSSIBLE  # scores at or below mark a place where no caption was found

@@ -2,7 +2,8 @@
 
 from keras import ops, tree
 
-from pipeline.captioner.decoders.base import IMPOSSIBLE, State, Tensor
+from pipeline.captioner.decoders.base import State, Tensor
+from pipeline.captioner.decoders.scores import IMPOSSIBLE
 from pipeline.captioner.search.base import (
     Found,
     Step,

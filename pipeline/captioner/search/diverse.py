@@ -5,7 +5,8 @@ Here `k` is the width of one group and `g` the number of groups.
 
 from keras import ops, tree
 
-from pipeline.captioner.decoders.base import IMPOSSIBLE, State, Tensor
+from pipeline.captioner.decoders.base import State, Tensor
+from pipeline.captioner.decoders.scores import IMPOSSIBLE
 from pipeline.captioner.search.base import (
     EMPTY,
     Found,

@@ -15,7 +15,8 @@ from collections.abc import Sequence
 import numpy as np
 from keras import ops, tree
 
-from pipeline.captioner.decoders.base import IMPOSSIBLE, State, Tensor
+from pipeline.captioner.decoders.base import State, Tensor
+from pipeline.captioner.decoders.scores import IMPOSSIBLE
 from pipeline.captioner.search.base import (
     OUT,
     Found,

@@ -8,9 +8,10 @@ from keras import ops
 from pipeline import backend
 from pipeline.backend import has_gpu
 from pipeline.captioner.decoders import base
-from pipeline.captioner.decoders.base import Decoder, DecoderSettings, TiedScores
+from pipeline.captioner.decoders.base import Decoder, DecoderSettings
 from pipeline.captioner.decoders.find import DECODERS, build
 from pipeline.captioner.decoders.grid import GridDecoder, lstm
+from pipeline.captioner.decoders.scores import TiedScores
 from pipeline.errors import InputError
 from pipeline.text.marks import PAD, START, UNKNOWN
 from tests.quick import some_quick

@@ -7,8 +7,9 @@ from keras import ops
 
 from pipeline.captioner.batches import pad, shift
 from pipeline.captioner.crossentropy import crossentropy
-from pipeline.captioner.decoders.base import NEVER, DecoderSettings
+from pipeline.captioner.decoders.base import DecoderSettings
 from pipeline.captioner.decoders.find import build
+from pipeline.captioner.decoders.scores import NEVER
 from pipeline.captioner.objective import PLAIN, Objective, ObjectiveSettings
 from pipeline.errors import InputError
 from pipeline.text.marks import END, START, UNKNOWN

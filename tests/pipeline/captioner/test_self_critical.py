@@ -17,8 +17,8 @@ from pipeline.captioner import training
 from pipeline.captioner.batches import Captions, Split
 from pipeline.captioner.captioner import Captioner, SearchSettings
 from pipeline.captioner.checkpoint import Checkpoint
-from pipeline.captioner.decoders.base import IMPOSSIBLE, NEVER
 from pipeline.captioner.decoders.find import DECODERS, build
+from pipeline.captioner.decoders.scores import IMPOSSIBLE, NEVER
 from pipeline.captioner.self_critical import (
     Policy,
     Sampler,

@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import strategies as st
 from keras import ops
 
-from pipeline.captioner.decoders.base import IMPOSSIBLE
+from pipeline.captioner.decoders.scores import IMPOSSIBLE
 from pipeline.captioner.search.base import EMPTY
 from pipeline.captioner.search.beam import beam
 from pipeline.captioner.search.constraints import Constraints

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
 
-from pipeline.captioner.decoders.base import IMPOSSIBLE
+from pipeline.captioner.decoders.scores import IMPOSSIBLE
 from pipeline.captioner.search.base import EMPTY
 from pipeline.captioner.search.constraints import Constraints
 from pipeline.captioner.search.guide import Guide
