@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
+from pipeline.backend import has_gpu
 from pipeline.captioner.decoders.products import Tensor, with_gradient
 
 
@@ -75,6 +76,10 @@ def at(ids: Tensor, values: Tensor) -> Tensor:
 
 def subtracted_at(ids: Tensor, values: Tensor, amounts: Tensor) -> Tensor:
     """Subtract from each row's value of its id: ids, amounts (b, t), values (b, t, v)."""
+    if has_gpu():
+        # Where additions have to come in a fixed order, TensorFlow would do it on the CPU instead.
+        is_its_own = ops.arange(values.shape[-1], dtype=ids.dtype) == ids[..., None]
+        return ops.where(is_its_own, values - amounts[..., None], values)
     places = ops.reshape(_places(ids, values.shape[-1]), (-1, 1))
     less = ops.reshape(at(ids, values) - amounts, (-1,))
     flat = ops.scatter_update(ops.reshape(values, (-1,)), places, less)

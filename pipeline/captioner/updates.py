@@ -9,7 +9,7 @@ import keras
 from keras import ops
 from pydantic import Field
 
-from pipeline.backend import adam_at_once, summed_rows
+from pipeline.backend import adam_at_once, has_gpu, summed_rows
 from pipeline.captioner.decoders.base import Tensor
 from pipeline.captioner.decoders.find import Precision
 from pipeline.params import Settings
@@ -135,9 +135,11 @@ def bounded(gradients: Sequence[Tensor | None], bound: float) -> list[Tensor | N
     norm = ops.sqrt(sum(ops.sum(ops.square(one)) for one in known))
 
     def scaled() -> list[Tensor]:
-        return [one * (bound / norm + (norm - norm)) for one in known]  # inf - inf is no number
+        factor = ops.minimum(1.0, bound / norm) + (norm - norm)  # inf - inf is no number
+        return [one * factor for one in known]
 
-    left = iter(ops.cond(norm <= bound, lambda: known, scaled))
+    # A GPU would wait for the condition longer than it takes to multiply by 1.
+    left = iter(scaled() if has_gpu() else ops.cond(norm <= bound, lambda: known, scaled))
     return [None if one is None else next(left) for one in gradients]
 
 

@@ -25,7 +25,7 @@ from pipeline.backend import has_gpu
 from pipeline.captioner.decoders.products import Tensor as Tensor
 from pipeline.captioner.decoders.products import affine
 from pipeline.captioner.decoders.recurrence import lstm_words, words_first, words_second
-from pipeline.captioner.decoders.scores import NEVER, Scores, TiedScores
+from pipeline.captioner.decoders.scores import NEVER, Scoring, TiedScores
 from pipeline.params import Settings
 
 State = tuple[Tensor, ...]  # each (b, ...): search picks rows from all of them alike
@@ -84,7 +84,8 @@ class Decoder(keras.Model):
                     settings.embedding, use_bias=False, name="word_vector"
                 )
         else:
-            self.to_vocabulary = Scores(vocabulary_size, self.compute_dtype)
+            self.to_vocabulary = keras.layers.Dense(vocabulary_size, dtype="float32", name="scores")
+            self.score = Scoring(vocabulary_size, self.compute_dtype)
         self.dropout = keras.layers.Dropout(settings.dropout)
         if settings.variational_dropout:
             # Gal and Ghahramani, "A Theoretically Grounded Application of Dropout in Recurrent
@@ -209,7 +210,7 @@ class Decoder(keras.Model):
         if training:
             outputs = self.drop_over_words(outputs, training)
         if not self.settings.tie_weights:
-            return self.to_vocabulary(outputs, training=training)
+            return self.score(outputs, columns=self.to_vocabulary, training=training)
         if self.settings.units != self.settings.embedding:
             outputs = self.to_word_vector(outputs)  # (..., d) -> (..., e)
         return self.to_vocabulary(outputs, words=self.embed, training=training)

@@ -5,6 +5,7 @@ gradient of it.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import keras
@@ -35,23 +36,32 @@ def affine(values: Tensor, matrix: Tensor, bias: Tensor, back_in: str | None = N
     values, matrix, bias = alike(values, matrix, bias)
     leading = ops.shape(values)[:-1]
     rows = ops.reshape(values, (-1, values.shape[-1]))
-    found = with_gradient(lambda *known: _affine(*known, back_in))(rows, matrix, bias)
+    found = with_gradient(partial(_affine, back_in))(rows, matrix, bias)
     return ops.reshape(found, (*leading, matrix.shape[-1]))
 
 
-def _affine(rows: Tensor, matrix: Tensor, bias: Tensor, back_in: str | None) -> Any:
+def _affine(back_in: str | None, rows: Tensor, matrix: Tensor, bias: Tensor) -> Any:
     kind = keras.backend.standardize_dtype(rows.dtype)
 
     def back(d_rows: Tensor) -> Tensors:  # (n, o)
         d_found, read, weights = (ops.cast(one, back_in or kind) for one in (d_rows, rows, matrix))
         found = (
-            ops.matmul(d_found, ops.transpose(weights)),
+            ops.matmul(d_found, transposed(weights)),
             ops.matmul(ops.transpose(read), d_found),
             ops.matmul(ops.ones((1, ops.shape(rows)[0]), d_found.dtype), d_found)[0],
         )
         return tuple(ops.cast(one, kind) for one in found)
 
     return ops.matmul(rows, matrix) + bias, back
+
+
+def transposed(matrix: Tensor) -> Tensor:
+    """(m, n) -> (n, m), laid anew in memory where the CPU's kernels are faster with that."""
+    if backend.reads_transposed() or keras.backend.standardize_dtype(matrix.dtype) != "float32":
+        return ops.transpose(matrix)
+    # As a stack of one matrix: TensorFlow would put a plain transposition back into the product.
+    stack = ops.transpose(ops.expand_dims(matrix, 0), (0, 2, 1))
+    return ops.reshape(stack, (matrix.shape[1], matrix.shape[0]))
 
 
 def in_loop(matrix: Tensor) -> Callable[[Tensor], Tensor]:

@@ -19,8 +19,10 @@ NEVER = (PAD, START, UNKNOWN)  # ids that no caption contains
 IMPOSSIBLE = -1e9  # a logit so low that its probability is 0 in every precision
 
 
-class Scores(keras.layers.Dense):
-    """Scores words by columns of a matrix, those that no caption contains aside.
+class Scoring(keras.layers.Layer):
+    """Scores words by the columns of a layer's matrix.
+
+    It has no weights of its own: they are those of a plain layer, as bundles always had them.
 
     Args:
         vocabulary_size: v.
@@ -28,12 +30,15 @@ class Scores(keras.layers.Dense):
     """
 
     def __init__(self, vocabulary_size: int, back_in: str) -> None:
-        super().__init__(vocabulary_size, dtype="float32", name="scores")
+        super().__init__(dtype="float32", name="scoring")
         self.back_in, self.never = back_in, never(vocabulary_size)
 
-    def call(self, outputs: Tensor, training: bool = False) -> Tensor:
-        """(..., d) -> logits, float32 (..., v)."""
-        return _scored(outputs, self.kernel, self.bias + self.never, self.back_in, training)
+    def call(self, outputs: Tensor, columns: keras.layers.Dense, training: bool = False) -> Tensor:
+        """(..., d) and the layer with the matrix, (d, v) -> logits, float32 (..., v)."""
+        if not columns.built:
+            columns.build((None, outputs.shape[-1]))
+        bias = columns.bias + self.never
+        return _scored(outputs, columns.kernel, bias, self.back_in, training)
 
 
 class TiedScores(keras.layers.Layer):

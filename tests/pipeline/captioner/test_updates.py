@@ -4,9 +4,10 @@ import keras
 import numpy as np
 import pytest
 
+from pipeline.captioner import updates
 from pipeline.captioner.decoders.base import DecoderSettings
 from pipeline.captioner.decoders.find import build
-from pipeline.captioner.updates import Accumulating, UpdateSettings, adam, averaged
+from pipeline.captioner.updates import Accumulating, UpdateSettings, adam, averaged, bounded
 
 OFF = {"clip_norm": 1.0, "accumulate": 1, "ema": 0.0, "precision": "float32"}
 GRADIENTS = np.random.default_rng(1).normal(0, 2, (12, 2, 3)).astype("float32")
@@ -131,6 +132,56 @@ def test_while_averaged_a_decoder_has_other_weights_and_then_its_own():
         np.testing.assert_allclose(average[place], expected, rtol=1e-4, atol=1e-6)
     with averaged(decoder, optimizer, 0.0):
         np.testing.assert_array_equal(decoder.get_weights()[0], seen[-1][0])
+
+
+def test_updates_are_those_of_keras_own_adam_with_its_own_bound():
+    rate = 0.03
+    ours, theirs = weights(), weights()
+    one = adam(rate, settings(clip_norm=4.0))
+    other = keras.optimizers.Adam(rate, global_clipnorm=4.0)
+    norms = np.linalg.norm(GRADIENTS.reshape(12, -1), axis=1)
+    assert (norms > 4.0).any()
+    assert (norms < 4.0).any()
+    for optimizer, kept in ((one, ours), (other, theirs)):
+        optimizer.build(kept)
+        for gradient in GRADIENTS:
+            optimizer.apply(list(gradient), kept)
+    np.testing.assert_allclose(values(ours), values(theirs), rtol=1e-5)
+    for own, kerass in zip(one.variables, other.variables, strict=True):
+        np.testing.assert_allclose(
+            keras.ops.convert_to_numpy(own), keras.ops.convert_to_numpy(kerass), rtol=1e-4
+        )
+
+
+@pytest.mark.parametrize("on_gpu", [False, True])
+def test_gradients_are_bounded_together_and_only_above_the_bound(monkeypatch, on_gpu):
+    monkeypatch.setattr(updates, "has_gpu", lambda: on_gpu)
+    large, small = np.array([3.0, 0.0], "float32"), np.array([[4.0]], "float32")
+    for bound, factor in ((10.0, 1.0), (5.0, 1.0), (1.0, 0.2)):
+        first, none, second = bounded([large, None, small], bound)
+        assert none is None
+        np.testing.assert_allclose(keras.ops.convert_to_numpy(first), factor * large, rtol=1e-6)
+        np.testing.assert_allclose(keras.ops.convert_to_numpy(second), factor * small, rtol=1e-6)
+
+
+@pytest.mark.parametrize("on_gpu", [False, True])
+@pytest.mark.parametrize("lost", [np.inf, np.nan])
+def test_a_gradient_that_is_no_number_leaves_no_number(monkeypatch, lost, on_gpu):
+    """So that the loss after it is none, which a training tells and ends with."""
+    monkeypatch.setattr(updates, "has_gpu", lambda: on_gpu)
+    found = bounded([np.array([1.0, lost], "float32"), np.ones(2, "float32")], 5.0)
+    for gradient in found:
+        assert np.isnan(keras.ops.convert_to_numpy(gradient)).all()
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="TensorFlow's own")
+def test_under_tensorflow_a_variable_is_updated_at_once(monkeypatch):
+    kept = weights()
+    optimizer = adam(0.1, settings())
+    optimizer.build(kept)
+    monkeypatch.setattr(keras.optimizers.Adam, "update_step", None)  # which is not needed
+    optimizer.apply(list(GRADIENTS[0]), kept)
+    assert (values(kept) != values(weights())).all()
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="TensorFlow's own")
