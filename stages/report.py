@@ -14,7 +14,7 @@ from pipeline.params import load
 from pipeline.reporting.pictures import read_at_hand
 from pipeline.reporting.report.attention import looked_ids
 from pipeline.reporting.report.findings import gather, shown_ids
-from pipeline.reporting.report.inputs import read_curves, read_sweep
+from pipeline.reporting.report.inputs import chosen_by, read_curves, read_sweep
 from pipeline.reporting.report.settings import ReportSettings
 from pipeline.reporting.report.view import draw_page
 from pipeline.tables import CLEAN_CAPTIONS, IMAGES, read_table
@@ -45,6 +45,7 @@ def report(
         read_curves(curves),
         read_sweep(sweep) if sweep else [],
         settings,
+        chosen_by(sweep) if sweep else None,
     )
     pictures = read_at_hand(shown_ids(found), images, raw, settings.picture_side)
     looked = read_attention(evaluated / ATTENTION, looked_ids(found))

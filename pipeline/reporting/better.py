@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from pipeline.captioner.search.settings import SearchSettings
 from pipeline.errors import InputError
-from pipeline.reporting.report.inputs import CONSENSUS, SETTINGS, Trial, read_sweep
+from pipeline.reporting.report.inputs import BEST, CONSENSUS, SETTINGS, Trial, read_sweep
 
 WORTH = 0.01  # of the score: less than that is not worth a change
 
@@ -44,7 +44,7 @@ def better_search(folder: Path, search: SearchSettings, ensemble: bool) -> Bette
         InputError: a file is absent or is not what `sweep` writes.
     """
     tried = read_sweep(folder / "sweep.csv")
-    path = folder / "best.json"
+    path = folder / BEST
     try:
         best = json.loads(path.read_text(encoding="utf-8"))
         metric = str(best["metric"])

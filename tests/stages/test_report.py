@@ -153,6 +153,18 @@ def test_guides_of_the_sweep_are_told_and_the_best_of_each_pair_is_drawn(evaluat
     assert "consensus" not in page
 
 
+def test_what_the_sweep_chose_by_is_what_is_told_first(evaluated):
+    evaluated.sweep = "beam_width,length_penalty,cider_d,mean_score\n3,0,0.5,0.4\n3,1,0.6,0.3\n"
+    for best, told in (
+        (None, "CIDEr-D is best with a beam of 3 and a length penalty of 1: 0.600"),
+        ({"metric": "mean_score"}, "is best with a beam of 3 and a length penalty of 0: 0.400"),
+        ({"metric": "lost"}, "CIDEr-D is best with a beam of 3 and a length penalty of 1: 0.600"),
+    ):
+        if best:
+            write_json(evaluated.folder / "best.json", best)
+        assert told in evaluated.page(*evaluated.swept())
+
+
 def alts(page):
     return re.findall(r'<svg role="img" aria-label="([^"]*)"', page)
 

@@ -43,6 +43,7 @@ class Findings:
     nearest: Mapping[int, Nearest | None]  # of the places shown
     curves: Sequence[Curve]
     sweep: Sequence[Trial]  # none where there was no sweep
+    chosen_by: str | None  # the score that the sweep chose by, where that is known
 
 
 def gather(
@@ -53,6 +54,7 @@ def gather(
     curves: Sequence[Curve],
     sweep: Sequence[Trial],
     settings: ReportSettings,
+    chosen_by: str | None = None,
 ) -> Findings:
     """Work out what the page tells.
 
@@ -64,6 +66,7 @@ def gather(
         curves: of the training.
         sweep: trials of decoding settings; may be none.
         settings: how many pictures and words to show.
+        chosen_by: the score that the sweep chose by, where that is known.
     """
     said = [one.caption.split() for one in predictions]
     grounding = ground(said, _references(predictions))
@@ -83,6 +86,7 @@ def gather(
         nearest=dict(zip(shown, found, strict=True)),
         curves=curves,
         sweep=sweep,
+        chosen_by=chosen_by,
     )
 
 

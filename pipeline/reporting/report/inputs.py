@@ -1,6 +1,7 @@
 """What the report is made of, beside the tables: curves of training, and the sweep's table."""
 
 import csv
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from pipeline.errors import InputError
 # Columns of the sweep's table; one that was written before there were the last two lacks them.
 SETTINGS = BEAM, PENALTY, GUIDE, CONSENSUS = "beam_width", "length_penalty", "guide", "consensus"
 
+BEST = "best.json"  # of the sweep, beside its table
 FIRST = "first seed"  # the run of the training that has no folder of its own, where others have
 
 
@@ -100,6 +102,21 @@ def read_sweep(path: Path) -> list[Trial]:
     if not trials:
         raise InputError(f"{path}: expected a row for each setting tried. Received: none")
     return trials
+
+
+def chosen_by(sweep: Path) -> str | None:
+    """Tell which score `sweep` chose by, from best.json beside its table; None where it is absent.
+
+    Raises:
+        InputError: it is not what `sweep` writes.
+    """
+    path = sweep.with_name(BEST)
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["metric"])
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise InputError(f"{path}: expected what `sweep` writes. Received: {error}") from error
 
 
 def _rows(path: Path, delimiter: str) -> Sequence[dict[str, str]]:

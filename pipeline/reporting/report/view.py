@@ -427,6 +427,8 @@ def _sweep(found: Findings) -> list[Html]:
     trials = found.sweep
     names = [name for name in FIRST if all(name in trial.scores for trial in trials)]
     names = names or sorted(trials[0].scores)[:2]
+    if found.chosen_by in trials[0].scores:  # that comes first, whichever it is
+        names = list(dict.fromkeys([found.chosen_by, *names]))
     best = max(trials, key=lambda trial: trial.scores[names[0]])
     weights = [name for name in (GUIDE, CONSENSUS) if any(getattr(one, name) for one in trials)]
     chosen = [f"a beam of {best.beam_width}", f"a length penalty of {best.length_penalty:g}"]

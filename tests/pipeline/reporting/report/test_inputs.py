@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.reporting.report.inputs import Trial, read_curves, read_sweep
+from pipeline.reporting.report.inputs import Trial, chosen_by, read_curves, read_sweep
 
 
 def test_curves_are_read_with_their_run(tmp_path):
@@ -63,3 +63,16 @@ def test_another_table_is_told(tmp_path, text, told):
         path.write_text(text)
     with pytest.raises(InputError, match=told):
         read_sweep(path)
+
+
+def test_what_the_sweep_chose_by(tmp_path):
+    assert chosen_by(tmp_path / "sweep.csv") is None
+    (tmp_path / "best.json").write_text('{"metric": "mean_score", "beam_width": 3}')
+    assert chosen_by(tmp_path / "sweep.csv") == "mean_score"
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "3"])
+def test_another_file_of_the_best_is_told(tmp_path, text):
+    (tmp_path / "best.json").write_text(text)
+    with pytest.raises(InputError, match=r"best\.json: expected what `sweep` writes"):
+        chosen_by(tmp_path / "sweep.csv")
