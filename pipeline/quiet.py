@@ -1,5 +1,6 @@
 """Import TensorFlow without its remarks: commands print what they have to say."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -27,9 +28,15 @@ for line in iter(sys.stdin.buffer.readline, b""):
 def hush_tensorflow() -> None:
     """Have TensorFlow say nothing but warnings and errors while it is imported, if it ever is.
 
-    Until it has read TF_CPP_MIN_LOG_LEVEL it remarks on everything, whatever that says.
+    Until it has read TF_CPP_MIN_LOG_LEVEL it remarks on everything, whatever that says. And later
+    it advises against what is meant here: to compile for each search and each model anew.
     """
     sys.meta_path.insert(0, _Hushed("tensorflow"))
+    logging.getLogger("tensorflow").addFilter(_is_no_advice)
+
+
+def _is_no_advice(record: logging.LogRecord) -> bool:
+    return "triggered tf.function retracing" not in str(record.msg)
 
 
 class _Hushed(MetaPathFinder):

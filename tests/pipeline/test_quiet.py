@@ -57,3 +57,15 @@ def test_without_tensorflow_its_absence_is_told_as_ever():
     command = [sys.executable, "-c", work]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "ModuleNotFoundError: No module named 'tensorflow'" in done.stderr
+
+
+def test_advice_on_compiling_is_left_out_and_other_warnings_are_not():
+    work = (
+        "import stages, tensorflow as tf; log = tf.get_logger(); "
+        "log.warning('%d out of the last %d calls to %s triggered tf.function retracing.', 5, 5, 1)"
+        "; log.warning('%s is on fire', 'the disk')"
+    )
+    command = [sys.executable, "-c", work]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "the disk is on fire" in done.stderr
+    assert "retracing" not in done.stderr
