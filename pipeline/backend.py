@@ -141,6 +141,29 @@ def adam_at_once(
     return True
 
 
+def average_at_once(average: keras.Variable, value: Any, share: Any) -> bool:
+    """Let a moving average come nearer to a value, under TensorFlow, in two passes over the memory.
+
+    Args:
+        average: so far.
+        value: of the same shape.
+        share: how much of it becomes the value.
+
+    Returns:
+        Whether it was made, as for `adam_at_once`.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    # A step down the slope of half the squared distance between them is what an average makes.
+    stored, value = average.value, tf.convert_to_tensor(value)
+    tf.raw_ops.ResourceApplyGradientDescent(
+        var=stored.handle, alpha=tf.cast(share, stored.dtype), delta=stored - value
+    )
+    return True
+
+
 def sized_anyhow(arrays: Any, fixed: Any) -> Iterator[Any]:
     """Give arrays once, under TensorFlow, as if their sizes were not known.
 

@@ -9,7 +9,7 @@ import keras
 from keras import ops
 from pydantic import Field
 
-from pipeline.backend import adam_at_once, has_gpu, summed_rows
+from pipeline.backend import adam_at_once, average_at_once, has_gpu, summed_rows
 from pipeline.captioner.decoders.base import Tensor
 from pipeline.captioner.decoders.find import Precision
 from pipeline.params import Settings
@@ -116,6 +116,19 @@ class BoundedAdam(keras.optimizers.Adam):
         )
         if not done:
             super().update_step(gradient, variable, learning_rate)
+
+    def _update_model_variables_moving_average(self, trainable_variables: Sequence[Any]) -> None:
+        """See `keras.optimizers.Optimizer`, whose average it is; after the first update, it is all.
+
+        If Keras calls it by another name one day, the average is the same and takes longer.
+        """
+        if not self.use_ema:
+            return
+        share = ops.where(ops.equal(self.iterations, 0), 1.0, 1.0 - self.ema_momentum)
+        pairs = zip(trainable_variables, self._model_variables_moving_average, strict=True)
+        done = [average_at_once(average, value, share) for value, average in pairs]
+        if not all(done):
+            super()._update_model_variables_moving_average(trainable_variables)
 
 
 def bounded(gradients: Sequence[Tensor | None], bound: float) -> list[Tensor | None]:

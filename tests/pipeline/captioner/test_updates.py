@@ -153,6 +153,31 @@ def test_updates_are_those_of_keras_own_adam_with_its_own_bound():
         )
 
 
+def test_self_critical_trainings_average_is_keras_own():
+    """It begins with the weights after the first update."""
+    ours, theirs = weights(), weights()
+    how = {"use_ema": True, "ema_momentum": 0.7}
+    one, other = updates.BoundedAdam(0.1, 9.0, **how), keras.optimizers.Adam(0.1, **how)
+    for optimizer, kept in ((one, ours), (other, theirs)):
+        optimizer.build(kept)
+        for gradient in GRADIENTS[:4]:
+            optimizer.apply(list(gradient), kept)
+        before = values(kept)
+        optimizer.finalize_variable_values(kept)
+        assert (values(kept) != before).all()
+    np.testing.assert_allclose(values(ours), values(theirs), rtol=1e-4)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="TensorFlow's own")
+def test_under_tensorflow_an_average_takes_two_passes(monkeypatch):
+    base = keras.optimizers.Optimizer
+    monkeypatch.setattr(base, "_update_model_variables_moving_average", None)  # is not needed
+    kept = weights()
+    optimizer = adam(0.1, settings(ema=0.5))
+    optimizer.build(kept)
+    optimizer.apply(list(GRADIENTS[0]), kept)
+
+
 @pytest.mark.parametrize("on_gpu", [False, True])
 def test_gradients_are_bounded_together_and_only_above_the_bound(monkeypatch, on_gpu):
     monkeypatch.setattr(updates, "has_gpu", lambda: on_gpu)
