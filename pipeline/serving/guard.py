@@ -35,9 +35,9 @@ OPEN = (
     "/gradio_api/app_id",
     "/gradio_api/cancel",
     "/gradio_api/reset",
-    "/gradio_api/file=",
     "/gradio_api/login_check",
 )
+FILE = "/gradio_api/file="  # open for files of the uploads' folder: Gradio also fetches addresses
 OPEN_PAGES = ("/", "/config", "/config/", "/theme.css", "/favicon.ico", "/robots.txt",
               "/manifest.json")  # fmt: skip
 MULTIPART = 64 * 1024  # bytes that a form's own lines may add to a file's
@@ -67,13 +67,13 @@ class Guard:
     Args:
         app: whatever answers.
         bounds: of an upload.
-        disk: any folder of the disk that uploads go to.
+        uploads: the folder that they go to, or one that it will be made in.
     """
 
-    def __init__(self, app: App, bounds: Bounds, disk: Path) -> None:
+    def __init__(self, app: App, bounds: Bounds, uploads: Path) -> None:
         self.app = app
         self.bounds = bounds
-        self.disk = disk
+        self.uploads = uploads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or refuse it."""
@@ -91,13 +91,23 @@ class Guard:
 
     def _check(self, scope: Scope) -> None:
         path = scope["path"]
-        if path not in OPEN_PAGES and not path.startswith(OPEN):
+        is_open = path in OPEN_PAGES or path.startswith(OPEN)
+        if not is_open and not self._is_upload(path):
             raise RequestError("not_here", "There is nothing here.")
         length = dict(scope["headers"]).get(b"content-length", b"0")
         if not length.isdigit() or int(length) > self.bounds.bytes + MULTIPART:
             raise too_many_bytes(self.bounds)
-        if path == UPLOAD and shutil.disk_usage(self.disk).free < KEEP_FREE:
+        if path == UPLOAD and _free(self.uploads) < KEEP_FREE:
             raise RequestError("busy", "There is no room for pictures now. Try again later.")
+
+    def _is_upload(self, path: str) -> bool:
+        if not path.startswith(FILE):
+            return False
+        try:
+            named = Path(path.removeprefix(FILE))
+            return named.is_absolute() and named.resolve().is_relative_to(self.uploads.resolve())
+        except (OSError, ValueError):  # a name that is too long, or has a NUL
+            return False
 
     def _bounded(self, receive: Receive) -> Receive:
         """Count what comes, whatever the header said, and give up on what comes too slowly."""
@@ -134,12 +144,25 @@ class _Stopped(BaseException):
 
 
 def _with_headers(send: Send) -> Send:
+    """Add the headers, and leave out those by which Gradio lets other sites read what is here."""
+
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message.get("headers", []), *HEADERS]}
+            own = [
+                (name, value)
+                for name, value in message.get("headers", [])
+                if not name.lower().startswith(b"access-control-")
+            ]
+            message = {**message, "headers": [*own, *HEADERS]}
         await send(message)
 
     return sending
+
+
+def _free(folder: Path) -> int:
+    """Bytes that are free where a folder is, or will be."""
+    there = next((one for one in (folder, *folder.parents) if one.exists()), Path())
+    return shutil.disk_usage(there).free
 
 
 async def _refuse(send: Send, error: RequestError) -> None:

@@ -8,7 +8,6 @@ Errors have the status of `bounds.STATUS` and `Problem` as JSON.
 """
 
 import socket
-import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from fastapi import FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from gradio import mount_gradio_app
+from gradio.utils import get_upload_folder
 from pydantic import BaseModel, Field
 
 from pipeline.errors import InputError
@@ -150,7 +150,7 @@ def make_app(describer: Describer, model: ModelCard, examples: Sequence[Example]
     # Gradio checks that files named by clients are uploads only of what it launched itself. A
     # mounted page would otherwise copy any file of this machine to where it can be fetched.
     blocks.has_launched = True
-    return Guard(api, bounds, Path(tempfile.gettempdir()))
+    return Guard(api, bounds, Path(get_upload_folder()))
 
 
 def _add_routes(api: FastAPI, describer: Describer) -> None:

@@ -25,8 +25,9 @@ async def echo(scope, receive, send):
     await send({"type": "http.response.body", "body": body})
 
 
-def ask(scope, *parts: bytes, late: float = 0):
+def ask(scope, *parts: bytes, late: float = 0, through: Guard | None = None):
     """Send a request whose body comes in parts, and give status, headers and body."""
+    guarded = through or Guard(echo, BOUNDS, Path("uploads"))
     waiting, sent = list(parts), []
 
     async def receive():
@@ -37,7 +38,7 @@ def ask(scope, *parts: bytes, late: float = 0):
     async def send(message):
         sent.append(message)
 
-    asyncio.run(Guard(echo, BOUNDS, Path())(scope, receive, send))
+    asyncio.run(guarded(scope, receive, send))
     start, *rest = sent
     return start["status"], dict(start["headers"]), b"".join(one["body"] for one in rest)
 
@@ -74,7 +75,10 @@ def test_a_body_that_never_ends_is_given_up(monkeypatch):
 
 @pytest.mark.parametrize(
     "path",
-    ["/gradio_api/proxy=http://example.com/", "/gradio_api/process_recording", "/monitoring",
+    ["/gradio_api/file=http://example.com/", "/gradio_api/file=https:/example.com",
+     "/gradio_api/file= HTTP://example.com/", "/gradio_api/file=/etc/passwd",
+     "/gradio_api/file=a.png", "/gradio_api/file=/\0", "/gradio_api/file=",
+     "/gradio_api/proxy=http://example.com/", "/gradio_api/process_recording", "/monitoring",
      "/gradio_api/vibe-edit/", "/gradio_api/deep_link", "/docs", "/login", "/../etc/passwd"],
 )  # fmt: skip
 def test_what_the_page_does_not_need_is_not_there(path):
@@ -93,3 +97,29 @@ def test_uploads_leave_room_on_the_disk(monkeypatch):
     monkeypatch.setattr(guard.shutil, "disk_usage", lambda folder: full)
     status, _, body = ask(upload, b"a")
     assert (status, json.loads(body)["reason"]) == (503, "busy")
+
+
+def test_files_are_there_that_lie_among_the_uploads(tmp_path):
+    uploads = tmp_path / "uploads"
+    (uploads / "a").mkdir(parents=True)
+    (uploads / "out").symlink_to(tmp_path)
+    guarded = Guard(echo, BOUNDS, uploads)
+    for name, is_there in (
+        (f"{uploads}/a/b.png", True),
+        (f"{uploads}/../c.png", False),
+        (f"{uploads}s/c.png", False),
+        (f"{uploads}/out/c.png", False),
+    ):
+        scope = {**FREE, "path": f"/gradio_api/file={name}"}
+        assert ask(scope, through=guarded)[0] == (200 if is_there else 403), name
+
+
+def test_other_sites_are_not_let_read_what_is_here():
+    async def generous(scope, receive, send):
+        headers = [(b"Access-Control-Allow-Origin", b"https://evil.example"), (b"vary", b"Origin")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+
+    _, headers, _ = ask(FREE, through=Guard(generous, BOUNDS, Path()))
+    assert not [name for name in headers if name.lower().startswith(b"access-control")]
+    assert headers[b"vary"] == b"Origin"

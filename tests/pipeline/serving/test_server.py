@@ -152,6 +152,15 @@ def test_files_of_this_machine_are_not_served(ask, file):
         assert b"secret" not in answer.body
 
 
+@pytest.mark.parametrize("address", ["http://example.com/a.png", "https:/example.com/a.png"])
+def test_it_fetches_no_address(ask, monkeypatch, address):
+    async def fetched(*_):
+        pytest.fail("another server was asked")
+
+    monkeypatch.setattr("gradio.routes.secure_url_stream_response", fetched)
+    assert ask(f"/gradio_api/file={address}").status == 403
+
+
 @pytest.mark.parametrize("given", [None, 3, "x", [], {}, {"path": 3}, {"path": ["a"]}])
 def test_what_is_no_file_is_refused(call, given):
     assert call(given, 3, "usual")[0] == "error"
