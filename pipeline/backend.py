@@ -1,6 +1,7 @@
 """What differs between Keras's backends and devices, in one place."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -9,6 +10,7 @@ import keras
 import numpy as np
 
 from pipeline import machine
+from pipeline.errors import InputError
 
 
 def version() -> str:
@@ -78,6 +80,29 @@ def seed(number: int) -> None:
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()
+
+
+@contextmanager
+def memory_told(setting: str, batch: int) -> Iterator[None]:
+    """Let it be told which setting takes less memory, where a step finds none left.
+
+    Args:
+        setting: the name of the batch's size in params.yaml.
+        batch: that size.
+
+    Raises:
+        InputError: there was none.
+    """
+    try:
+        yield
+    except Exception as error:  # TensorFlow's and JAX's have no type in common
+        told = f"{type(error).__name__}: {error}"
+        if not any(word in told for word in ("RESOURCE_EXHAUSTED", "ResourceExhausted")):
+            raise
+        raise InputError(
+            f"{setting}: expected batches that fit into the memory of what computes them. Received:"
+            f" {batch}, for which there was none left. Lower it"
+        ) from error
 
 
 def summed_rows(gradient: Any) -> Any:

@@ -13,6 +13,8 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
+from pipeline.errors import InputError
+
 _OLD = "replaced"  # in the name of a folder whose place another is about to take
 _UNFINISHED = re.compile(rf"\.(\d+)\.(?:partial|{_OLD})\.(.+)", re.DOTALL)  # see `_unfinished`
 # What systems say to those who write: no room, a quota, a bound, no right to.
@@ -104,6 +106,8 @@ def _named(path: Path, temporary: Path) -> Iterator[None]:
     """
     try:
         yield
+    except InputError:  # which says where it is from
+        raise
     except Exception as error:
         number = error.errno if isinstance(error, OSError) else None
         told = getattr(error, "filename", None)

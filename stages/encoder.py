@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import typer
 
-from pipeline import backend
+from pipeline import backend, machine
 from pipeline.errors import InputError
 from pipeline.images import finetune, train_encoder
 from pipeline.images.encoder import Encoder
@@ -21,6 +21,8 @@ from pipeline.tables import CLEAN_CAPTIONS, IMAGES, read_table
 from stages.command import run
 
 log = logging.getLogger(__name__)
+
+MOST_OF_MEMORY = 0.8  # for the pictures: the rest is TensorFlow's, and others'
 
 
 def encoder(
@@ -36,6 +38,8 @@ def encoder(
     if settings.weights == TRAIN:
         made = _train(raw, *_tables(images, captions), settings)
     else:
+        if settings.finetune:  # EfficientNetV2 draws what it drops when it is built
+            backend.seed(settings.finetuning.seed)
         made = pretrained(settings, weights)
         if settings.finetune:
             made = _finetune(made, raw, *_tables(images, captions), settings.finetuning)
@@ -80,7 +84,19 @@ def _train(raw: Path, images: pa.Table, captions: pa.Table, settings: EncoderSet
 
 
 def _read_all(pictures: list[Picture], raw: Path, side: int) -> np.ndarray:
-    """Read every picture, uint8 (n, side, side, 3): 2.8 GB for 100,000 of 96 pixels, held once."""
+    """Read every picture, uint8 (n, side, side, 3): 2.8 GB for 100,000 of 96 pixels, held once.
+
+    Raises:
+        InputError: this machine has no memory for that.
+    """
+    needed, there = len(pictures) * side * side * 3, machine.memory()
+    if there is not None and needed > MOST_OF_MEMORY * there:
+        raise InputError(
+            f"encoder.side: expected {len(pictures):,} training pictures of {side} pixels to fit "
+            f"into memory, as `weights: train` holds them all: {needed / 2**30:.1f} GiB. Received: "
+            f"a machine with {there / 2**30:.1f} GiB. Lower encoder.side, or take an "
+            "encoder.network with weights: imagenet"
+        )
     pixels = np.empty((len(pictures), side, side, 3), np.uint8)
     done = 0
     for batch, read in read_batches(pictures, raw, side, 256):

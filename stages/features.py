@@ -127,7 +127,7 @@ def _on_cluster(
     """Have the pictures encoded by a Ray cluster, each actor loading the encoder's folder."""
     batch_size, ray = settings.batch_size, settings.ray
     expected = source.identity, source.kept_as
-    given = folder.resolve(), model.pooling, model.precision, expected, ray.threads
+    given = folder.resolve(), model.pooling, model.precision, expected, ray.threads, ray.num_gpus
     make_encoder = partial(encode_with, *given)
     # Theirs would be that of `ray start`.
     environment = {name: os.environ[name] for name in machine.VARIABLES if name in os.environ}
@@ -137,7 +137,12 @@ def _on_cluster(
 
 
 def encode_with(
-    folder: Path, pooling: Pooling, precision: Arithmetic, expected: tuple[str, str], threads: int
+    folder: Path,
+    pooling: Pooling,
+    precision: Arithmetic,
+    expected: tuple[str, str],
+    threads: int,
+    num_gpus: float,
 ) -> Encode:
     """Make the encoder of an actor, in its process.
 
@@ -147,6 +152,7 @@ def encode_with(
         precision: that it is to compute in.
         expected: the encoder's identity, and what `kept_as` gives, where the features are kept.
         threads: that it may compute with, on a CPU.
+        num_gpus: that Ray gives it: of none, it still sees those of its machine.
 
     Raises:
         InputError: the folder is no encoder's, or the features' bytes would be others.
@@ -157,6 +163,8 @@ def encode_with(
             f"features.engine: ray: expected the packages {packages[1:]}, as on the machine that"
             f" runs the stage. Received: {kept_as()[1:]}. Install the same ones on both"
         )
+    if not num_gpus:
+        computing.hide_gpus()
     computing.limit_threads(threads)
     encoder = Encoder.load(folder, pooling, precision)
     if encoder.identity != identity:  # or its features would be kept as those of the other one

@@ -21,7 +21,7 @@ import numpy as np
 from pydantic import Field
 
 from pipeline.ahead import ahead
-from pipeline.backend import jit
+from pipeline.backend import jit, memory_told
 from pipeline.captioner.batches import Batch, Batches, Split
 from pipeline.captioner.captioner import Captioner
 from pipeline.captioner.checkpoint import Checkpoint, History, score, take_finished
@@ -191,7 +191,8 @@ class Trainer:
                 words = sum(float(weights.sum()) for _, _, weights in group)
                 self.objective.update_words.assign(max(1.0, words))
             for inputs, targets, weights in group:
-                logs = self.objective.train_on_batch(inputs, targets, weights, return_dict=True)
+                with memory_told("train.batch_size", self.settings.batch_size):
+                    logs = self.objective.train_on_batch(inputs, targets, weights, return_dict=True)
                 loss.add(float(logs.get("nats", logs["loss"])), float(weights.sum()))
                 progress.advance(self.batches.words(done), f"loss {loss.value:.3f}")
                 done += 1

@@ -49,7 +49,7 @@ class RaySettings(Settings):
     address: str | None  # of a cluster, "auto" on one of its machines; null: this machine alone
     actors: int = Field(ge=1)  # encoders at work at the same time
     num_cpus: float = Field(gt=0)  # that each is given: so many threads decode, and as many compute
-    num_gpus: float = Field(ge=0)
+    num_gpus: float = Field(ge=0, le=1)  # an actor computes on one, or shares it
 
     @field_validator("num_cpus", "num_gpus")
     @classmethod
@@ -57,14 +57,6 @@ class RaySettings(Settings):
         """Refuse what is nothing to Ray, which counts in ten-thousandths."""
         if number and number < LEAST_SHARE:
             raise ValueError(f"expected {LEAST_SHARE:g} at least")
-        return number
-
-    @field_validator("num_gpus")
-    @classmethod
-    def _is_whole(cls, number: float) -> float:
-        """Refuse what Ray does: an actor may share one GPU, and has several to itself."""
-        if number > 1 and number % 1:
-            raise ValueError("expected a whole number, or a share of one GPU. Round it")
         return number
 
     @property

@@ -469,6 +469,8 @@ def _reason(error: Exception) -> PictureReason:
         return "missing"
     if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
         return "missing"
+    if isinstance(error, OSError) and error.errno is not None:  # the system's: it names the path
+        return "unreadable"
     told = str(error).lower()
     if isinstance(error, EOFError | struct.error) or any(word in told for word in CUT_OFF):
         return "truncated"

@@ -22,6 +22,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
+from pipeline.backend import memory_told
 from pipeline.errors import InputError
 from pipeline.files import remove_unfinished
 from pipeline.images.cache import DIGEST, GIB, DamagedError, FeatureCache, GoneError
@@ -345,7 +346,8 @@ class _Encoders:
             return False
         batch, pixels = taken
         came = time.perf_counter()
-        features = encode_padded(self.source.encode, pixels, self.batch_size)
+        with memory_told("features.batch_size", self.batch_size):
+            features = encode_padded(self.source.encode, pixels, self.batch_size)
         encoded = time.perf_counter()
         self.writer.put([picture.sha256 for picture in batch], features)
         with self.turn:

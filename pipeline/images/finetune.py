@@ -20,7 +20,7 @@ import numpy as np
 from keras import layers
 from pydantic import Field
 
-from pipeline.backend import jit
+from pipeline.backend import jit, memory_told
 from pipeline.errors import InputError
 from pipeline.images.compact import NormalisedPointwise
 from pipeline.images.reading import Picture, read_batches
@@ -98,7 +98,8 @@ def finetune(
                 views = moved(pixels, rng, max(1, round(side * REACH)))
                 if settings.mirror:
                     views = half_mirrored(views, rng)
-                logs = model.train_on_batch(views, wanted[rows], return_dict=True)
+                with memory_told("encoder.finetuning.batch_size", settings.batch_size):
+                    logs = model.train_on_batch(views, wanted[rows], return_dict=True)
                 progress.advance(len(batch), f"loss {logs['loss']:.4f}")
     _set_trainable(body, body.layers)
     _set_measuring(body, True)

@@ -17,7 +17,7 @@ import numpy as np
 from keras import layers
 from pydantic import Field
 
-from pipeline.backend import jit
+from pipeline.backend import jit, memory_told
 from pipeline.params import Settings
 from pipeline.progress import Progress
 
@@ -132,7 +132,8 @@ def fit(
             model.reset_metrics()
             for rows in _batches(len(pictures), settings.batch_size, rng):
                 moves = moved(pictures[rows], rng, REACH)
-                logs = model.train_on_batch(moves, wanted[rows], return_dict=True)
+                with memory_told("encoder.compact.batch_size", settings.batch_size):
+                    logs = model.train_on_batch(moves, wanted[rows], return_dict=True)
                 progress.advance(len(rows), f"loss {logs['loss']:.4f}")
 
 

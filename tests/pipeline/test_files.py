@@ -1,5 +1,6 @@
 """Files are whole or not there, and equal content is equal bytes."""
 
+import errno
 import hashlib
 import itertools
 import os
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from pipeline import files
+from pipeline.errors import InputError
 from pipeline.files import (
     folder_written_whole,
     restore_folder,
@@ -201,3 +203,13 @@ def test_lines_end_alike_on_every_system(tmp_path):
 def test_a_file_is_hashed_by_its_bytes(tmp_path, data):
     (tmp_path / "a").write_bytes(data)
     assert sha256_of(tmp_path / "a") == hashlib.sha256(data).hexdigest()
+
+
+def test_an_error_that_is_told_for_people_keeps_its_words(tmp_path: Path) -> None:
+    """Also where they hold the system's, of another file on another disk."""
+    told = f".cache/a.parquet: could not be read: {os.strerror(errno.EIO)}"
+    with (
+        pytest.raises(InputError, match=r"^\.cache/a\.parquet"),
+        folder_written_whole(tmp_path / "set"),
+    ):
+        raise InputError(told)

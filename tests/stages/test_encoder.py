@@ -1,5 +1,6 @@
 """The command `encoder`."""
 
+import random
 import shutil
 import tracemalloc
 
@@ -7,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+from pipeline.errors import InputError
 from pipeline.images.encoder import Encoder
 from stages.encoder import _lessons, _read_all, _tables
 
@@ -43,6 +45,37 @@ def test_pictures_are_held_once_in_their_order(monkeypatch):
     assert peak < 1.2 * pixels.nbytes
     assert pixels.shape == (sum(sizes), 32, 32, 3)
     assert np.array_equal(pixels[:, 0, 0, 0], np.repeat(np.arange(41), sizes))
+
+
+def test_pictures_that_do_not_fit_into_memory_are_told_before_any_is_read(monkeypatch):
+    monkeypatch.setattr("pipeline.machine.memory", lambda: 2**20)
+    with pytest.raises(
+        InputError, match=r"encoder\.side: expected 400 training pictures of 32 pix"
+    ):
+        _read_all(range(400), None, 32)
+    for memory in (2**30, None):
+        monkeypatch.setattr("pipeline.machine.memory", lambda memory=memory: memory)
+        monkeypatch.setattr("stages.encoder.read_batches", lambda *_: [])
+        assert len(_read_all(range(400), None, 32)) == 400
+
+
+@pytest.mark.slow
+def test_a_network_that_drops_layers_is_fine_tuned_with_the_same_bytes_each_time(
+    run, content, tmp_path
+):
+    """EfficientNetV2 has layers that draw their seed when they are made."""
+    body = keras.applications.EfficientNetV2B0(
+        include_top=False, weights=None, input_shape=(32, 32, 3), include_preprocessing=False
+    )
+    body.save_weights(tmp_path / "mine.weights.h5")
+    contents = []
+    for number in (1, 2):
+        random.seed(number)  # as in two processes
+        changes = {"network": "EfficientNetV2B0", "side": 32, "weights": "mine.weights.h5"}
+        result = run(finetune=True, **changes)
+        assert result.code == 0, result.err
+        contents.append(content(tmp_path / "out"))
+    assert contents[0] == contents[1]
 
 
 @pytest.mark.slow

@@ -341,11 +341,15 @@ def test_an_actor_with_another_encoder_is_refused(given, featured, monkeypatch):
 
 
 def test_an_actor_computes_with_the_threads_it_was_given(featured, monkeypatch):
-    threads = []
+    threads, hidden = [], []
     monkeypatch.setattr("pipeline.images.computing.limit_threads", threads.append)
+    monkeypatch.setattr("pipeline.images.computing.hide_gpus", lambda: hidden.append(True))
     expected = read_spec(featured.data / "encoder").fingerprint, kept_as()
-    encode = encode_with(featured.data / "encoder", "average", "float32", expected, 3)
-    assert threads == [3]
+    given = featured.data / "encoder", "average", "float32", expected, 3
+    encode_with(*given, num_gpus=0.5)
+    assert not hidden
+    encode = encode_with(*given, num_gpus=0)
+    assert (threads, hidden) == ([3, 3], [True])
     pixels = np.zeros((1, 32, 32, 3), "uint8")
     expected = Encoder.load(featured.data / "encoder").encode(pixels)
     np.testing.assert_array_equal(encode(pixels), expected)

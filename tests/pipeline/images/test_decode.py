@@ -606,3 +606,18 @@ def test_a_disk_that_fails_within_a_picture_has_not_cut_it(
         for look in (lambda: inspect(path, BOUND), lambda: read_square(path, SIDE, BOUND)):
             with pytest.raises(InputError, match=os.strerror(errno.EIO)):
                 look()
+
+
+def test_a_path_says_nothing_of_what_is_in_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As errors of the system name it, and "eof" is in "videoframes"."""
+    folder = tmp_path / "videoframes"
+    folder.mkdir()
+    path = save(folder, Image.new("RGB", (4, 4)), "a.png")
+
+    def refuse(self: Path, *_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    assert reason_of(path) == "unreadable"
