@@ -77,7 +77,7 @@ def evaluate(
     words = searcher.captioner.vocabulary.words[len(MARKS) :]
     figures = describe([candidates[0].words for candidates in found.values()], training, words)
     true = _true(found, ingested / "facts.parquet")
-    metrics = _metrics(scores, figures, true, len(found))
+    metrics = _metrics(scores, figures, true, split)
     if len(searcher.members) > 1:
         rows = [
             metrics  # its captions are scored already
@@ -135,13 +135,13 @@ def _true(found: Mapping[str, Candidates], facts: Path) -> dict[str, float]:
 
 
 def _metrics(
-    scores: Scores, figures: CorpusFigures, true: Mapping[str, float], pictures: int
+    scores: Scores, figures: CorpusFigures, true: Mapping[str, float], split: ScoredSplit
 ) -> dict[str, Any]:
     """Gather what metrics.json holds; `<score>_low` and `_high` are its 95% interval."""
     metrics: dict[str, Any] = {
         **scores.corpus,
         **figures.__dict__,
-        "pictures": pictures,
+        "pictures": len(split.images),
         "scored_pictures": len(scores.pictures),
     }
     sums_of = dict(scores.statistics)
@@ -156,7 +156,8 @@ def _metrics(
     if scores.human_cider_d is not None:
         metrics["human_cider_d"] = scores.human_cider_d
     rounded = {name: _rounded(value) for name, value in metrics.items()}
-    return {**rounded, "missing": scores.missing, "tokenisation": scores.tokenisation}
+    told = {"missing": scores.missing, "tokenisation": scores.tokenisation, "split": split.name}
+    return {**rounded, **told}
 
 
 def _alone(

@@ -13,13 +13,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
+import keras
 import typer
 
 from pipeline.captioner import bundle, bundle_zip
 from pipeline.captioner.captioner import SearchSettings
 from pipeline.captioner.pictures import PictureCaptioner
 from pipeline.errors import InputError
-from pipeline.exporting import litert, model_card, saved_model
+from pipeline.exporting import model_card
 from pipeline.files import folder_written_whole
 from stages.command import run
 from stages.trained import evaluated_search, given, last_trained
@@ -97,6 +98,7 @@ def export(
     if out.exists():
         raise InputError(f"{out}: expected a folder that does not exist yet. Name another one")
     forms = list(PATHS) if form is Format.all else [form]
+    _check_backend(forms)
     options = given(beam_width=beam_width, length_penalty=length_penalty, max_words=max_words)
     searches = forms != [Format.bundle_zip]
     search = _plain(_usual(params, options) if searches else USUAL, options)
@@ -108,13 +110,29 @@ def export(
         if searches:
             captioner = PictureCaptioner.load(folder)
         if Format.saved_model in forms:
+            from pipeline.exporting import saved_model
+
             saved_model.write(new / PATHS[Format.saved_model], captioner, search, max_pixels)
         if Format.litert in forms:
+            from pipeline.exporting import litert
+
             litert.write(
                 new / PATHS[Format.litert], captioner, folder / bundle.WORDS, search.max_words
             )
     for name in (CARD, *contents):
         typer.echo(out / name)
+
+
+def _check_backend(forms: Sequence[Format]) -> None:
+    """See that what is to be written can be: all but the bundle itself is made by TensorFlow."""
+    backend = keras.backend.backend()
+    if backend != "tensorflow" and forms != [Format.bundle_zip]:
+        told = ", ".join(f"--format {one.value}" for one in forms if one is not Format.bundle_zip)
+        raise InputError(
+            f"export: expected TensorFlow, which makes {told}. Received: Keras on {backend}. Run "
+            "with KERAS_BACKEND=tensorflow where TensorFlow is installed (any CPU will do), or "
+            "take --format bundle-zip, which needs none"
+        )
 
 
 def _usual(params: Path | None, options: Mapping[str, Any]) -> SearchSettings:

@@ -130,7 +130,9 @@ def serve(
 def _usual(params: Path) -> SearchSettings:
     """Read the search of params.yaml as far as the page has it, and tell what it has not."""
     search = evaluated_search(params)
-    width = max(width for width in BEAM_WIDTHS if width <= search.beam_width)
+    least = 2 if search.consensus and search.beam_width > 1 else 1  # of one, none can be chosen
+    fitting = [width for width in BEAM_WIDTHS if least <= width <= search.beam_width]
+    width = max(fitting) if fitting else min(width for width in BEAM_WIDTHS if width >= least)
     if width != search.beam_width:
         log.warning(
             "serve: evaluate.beam_width: %d is none that the page offers; it begins with %d",
@@ -139,7 +141,10 @@ def _usual(params: Path) -> SearchSettings:
     if passed_over := search.beyond_a_beam:
         told = ", ".join(f"evaluate.{name}" for name in passed_over)
         log.warning("serve: the page searches without %s, which %s sets", told, params)
-    return search.model_copy(update={"beam_width": width})
+    plain = SearchSettings.plain(
+        beam_width=width, length_penalty=search.length_penalty, max_words=search.max_words
+    )
+    return plain.model_copy(update={"consensus": search.consensus, "guide": search.guide})
 
 
 def _offered(width: int) -> BeamWidth:
@@ -169,7 +174,7 @@ def _metrics_beside(bundle: Path) -> Path | None:
     Those of a bundle elsewhere may be another one's.
     """
     path = bundle.resolve()
-    scores = path.parents[1] / METRICS
+    scores = path.parent.parent / METRICS
     return scores if path.parts[-2:] == LAST_TRAINED.parts[-2:] and scores.is_file() else None
 
 

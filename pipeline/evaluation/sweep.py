@@ -77,12 +77,13 @@ def try_all(
     weights = sorted(set(settings.consensus))
     searcher.captioner.check_consensus(max(*weights, *settings.guides))
     captioner = searcher.captioner if settings.ensemble else searcher.members[0]
-    found: dict[Trial, Mapping[str, Candidates]] = {}
+    found: dict[Trial, dict[str, str]] = {}  # the best alone, of all that were found
     for tried in dict.fromkeys(_searched(tried) for tried in grid):
         captions = _search(searcher, captioner, captioned, tried, settings.max_words)
         own = _weights(tried, weights)
         ordered = searcher.by_consensus(captions, own)
-        found |= {(tried, one): group for one, group in zip(own, ordered, strict=True)}
+        for one, group in zip(own, ordered, strict=True):
+            found[tried, one] = {image_id: first.text for image_id, (first, *_) in group.items()}
     scores, tokenisation = _score(found, captioned)
     rows = [
         _row(tried, one, scores[_searched(tried), one])
@@ -138,12 +139,12 @@ def _search(
 
 
 def _score(
-    found: Mapping[Trial, Mapping[str, Candidates]], split: ScoredSplit
+    found: Mapping[Trial, Mapping[str, str]], split: ScoredSplit
 ) -> tuple[dict[Trial, dict[str, float]], str]:
     """Score what each trial found; all texts are tokenised at once."""
     groups = [split.references[image_id] for image_id in split.ids]
     for captions in found.values():
-        groups.append([captions[image_id][0].text for image_id in split.ids])
+        groups.append([captions[image_id] for image_id in split.ids])
     tokens, tokenisation = tokenise(groups)
     words = [split_spaces(group) for group in tokens]
     references, captions_of = words[: len(split.ids)], words[len(split.ids) :]

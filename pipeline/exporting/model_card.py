@@ -21,7 +21,7 @@ from pipeline.evaluation.metrics_file import other_tokens, read_metrics
 from pipeline.files import write_text
 from pipeline.images.spec import FINETUNED, Spec, pooling_of, read_spec
 from pipeline.params import parse_yaml
-from pipeline.reporting.labels import FIGURES, LABELS, label
+from pipeline.reporting.labels import FIGURES, LABELS, SPLITS, label
 from pipeline.text.marks import END, MARKS, UNKNOWN
 from pipeline.text.vocabulary import Vocabulary
 
@@ -247,10 +247,11 @@ def _scores(
         return "\n".join([*lines, f"{MISSING}metrics.json was not given.", ""])
     pictures = scores.get("scored_pictures", scores.get("pictures"))
     told = f"{pictures:,} pictures" if isinstance(pictures, int) else f"{MISSING}their number"
+    split = scores.get("split", (settings or {}).get("evaluate", {}).get("split"))
     lines += [
-        f"On {told} that training did not see, as `evaluate` measured them. The interval is the",
-        "95% bootstrap over the pictures: how far a score would move with other pictures, and not",
-        "with another training.",
+        f"On {told} of {SPLITS.get(split, f'{MISSING}which split')},",
+        "as `evaluate` measured them. The interval is the 95% bootstrap over the pictures: how far",
+        "a score would move with other pictures, and not with another training.",
         "",
     ]
     rows = [

@@ -18,6 +18,13 @@ LABELS = {
 }
 
 
+SPLITS = {  # that scores may be of -> what training has to do with its pictures
+    "test": "the test split, which training did not see",
+    "val": "the validation split, by which training chose its best epoch",
+    "train": "the training split, which the model was trained on",
+}
+
+
 class Figure(NamedTuple):
     """How a figure of metrics.json is told."""
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from pipeline.captioner.bundle import ENCODER, read_description
 from pipeline.evaluation.metrics_file import not_metrics, other_tokens, read_metrics
 from pipeline.images.spec import read_spec
-from pipeline.reporting.labels import label
+from pipeline.reporting.labels import SPLITS, label
 from pipeline.text.marks import MARKS
 
 # Scores that are shown, as far as metrics.json has them: its key, what it is multiplied by, and its
@@ -85,8 +85,12 @@ def model_card(bundle: Path, words: int, metrics: Path | None) -> ModelCard:
         return ModelCard(facts, (), 0, LIMITS)
     found = read_metrics(metrics)
     scores, pictures = _scores(metrics, found)
-    told = other_tokens(found)
-    return ModelCard((*facts, ("Its scores", told)) if told else facts, scores, pictures, LIMITS)
+    told = (
+        ("Its scores", other_tokens(found)),
+        ("They are of pictures of", SPLITS.get(found.get("split", ""))),
+    )
+    more = tuple((name, value) for name, value in told if value)
+    return ModelCard((*facts, *more), scores, pictures, LIMITS)
 
 
 def _scores(path: Path, found: dict[str, Any]) -> tuple[tuple[Score, ...], int]:

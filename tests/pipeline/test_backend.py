@@ -14,9 +14,9 @@ class ResourceExhaustedError(Exception):
     "error", [ResourceExhaustedError("OOM when allocating"), RuntimeError("RESOURCE_EXHAUSTED: 1")]
 )
 def test_where_memory_ends_it_is_told_what_takes_less(error):
-    with pytest.raises(InputError, match=r"^train\.batch_size: .* Received: 64, .* Lower it"):
-        with memory_told("train.batch_size", 64):
-            raise error
+    told = r"^train\.batch_size: .* Received: 64, .* Lower it"
+    with pytest.raises(InputError, match=told), memory_told("train.batch_size", 64):
+        raise error
 
 
 def test_other_errors_are_what_they_are():

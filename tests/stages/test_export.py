@@ -84,7 +84,7 @@ def test_it_searches_as_evaluate_does_as_far_as_a_model_can(
 ):
     asked = []
     monkeypatch.setattr("stages.export.model_card.write", lambda *given: asked.append(given[3]))
-    monkeypatch.setattr("stages.export.saved_model.write", lambda *_: None)
+    monkeypatch.setattr("pipeline.exporting.saved_model.write", lambda *_: None)
     params = tmp_path / "params.yaml"
     known = yaml.safe_load((ROOT / "params.yaml").read_text())
     known["evaluate"] |= changes
@@ -107,7 +107,7 @@ def test_params_of_an_older_model_are_good_for_the_card(
     command, tmp_path, monkeypatch, caplog, options, warns
 ):
     monkeypatch.setattr("stages.export.model_card.write", lambda *_: None)
-    monkeypatch.setattr("stages.export.saved_model.write", lambda *_: None)
+    monkeypatch.setattr("pipeline.exporting.saved_model.write", lambda *_: None)
     (tmp_path / "params.yaml").write_text("train: {}\n")
     given = ("--bundle", ZIP, "--format", "saved-model", "--params", tmp_path / "params.yaml")
     assert command("export", tmp_path / "out", *given, *options).code == 0
@@ -147,3 +147,15 @@ def test_two_processes_write_the_same_bytes(tmp_path, content):
     one, two = content(tmp_path / "one"), content(tmp_path / "two")
     assert one.keys() == two.keys()
     assert not {name for name in one if one[name] != two[name]}
+
+
+def test_without_tensorflow_the_bundle_alone_can_be_written(command, tmp_path, monkeypatch):
+    monkeypatch.setattr("keras.backend.backend", lambda: "jax")
+    given = tmp_path / "out", "--bundle", ZIP, "--format"
+    for form in ("all", "litert", "saved-model"):
+        result = command("export", *given, form)
+        assert result.code == 2
+        assert "expected TensorFlow, which makes --format" in result.err
+        assert not (tmp_path / "out").exists()
+    assert command("export", *given, "bundle-zip").code == 0
+    assert (tmp_path / "out" / "bundle.zip").is_file()

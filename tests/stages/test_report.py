@@ -109,6 +109,22 @@ def test_how_many_captions_are_scored(evaluated, without, scored, told):
     assert ("bootstrap" in page) != without
 
 
+@pytest.mark.parametrize(
+    ("split", "told", "named"),
+    [
+        (None, "The scores", "This run"),
+        ("test", "the test split, which training did not see", "This run"),
+        ("train", "the training split, which the model was trained on", "This run, split train"),
+    ],
+)
+def test_it_is_told_which_split_was_scored(evaluated, split, told, named):
+    if split is not None:
+        evaluated.metrics["split"] = split
+    page = evaluated.page()
+    assert (told in page) == (split is not None)
+    assert f'<th scope="row">{named}</th>' in page or f">{named}<" in page
+
+
 @pytest.fixture
 def evaluated(cleaned, tmp_path):
     return Evaluated(cleaned, tmp_path)

@@ -88,6 +88,28 @@ def test_it_searches_as_params_yaml_says_but_for_what_is_given(
     assert "without evaluate.forbidden_words" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("changes", "searched"),
+    [
+        ({"method": "diverse", "beam_width": 6, "diverse": {"groups": 3, "strength": 0.5}}, 5),
+        ({"beam_width": 2, "consensus": 2.0}, 3),
+        ({"beam_width": 2}, 1),
+    ],
+)
+def test_what_evaluate_searches_with_is_no_error_of_the_page(
+    command, trained, describers, tmp_path, changes, searched
+):
+    known = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
+    known["evaluate"] |= changes
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(known))
+    result = command(
+        "serve", "--bundle", trained.data / "train" / "bundle", "--port", 0, "--params", path
+    )
+    assert "enough" in result.err
+    assert [search[3] for search in describers] == [searched]
+
+
 def test_of_one_caption_consensus_cannot_choose(command, one_line):
     line = one_line(command("serve", "--beam-width", 1, "--consensus", 5))
     assert "--consensus: chooses among captions, and beam_width is 1" in line
@@ -102,6 +124,7 @@ def test_scores_are_taken_from_beside_what_the_pipeline_trained_alone(tmp_path, 
     metrics.parent.mkdir()
     metrics.write_text("{}")
     assert _metrics_beside(tmp_path / bundle) == (metrics if found else None)
+    assert _metrics_beside(Path("/bundle")) is None
 
 
 def test_only_widths_that_are_offered(command):

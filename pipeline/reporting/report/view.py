@@ -10,7 +10,7 @@ from pipeline.evaluation.attention_file import Looked
 from pipeline.evaluation.metrics_file import PTB, other_tokens
 from pipeline.evaluation.predictions import Candidate, Prediction
 from pipeline.reporting.figures import Mark
-from pipeline.reporting.labels import FIGURES, label, said, signed
+from pipeline.reporting.labels import FIGURES, SPLITS, label, said, signed
 from pipeline.reporting.page import (
     Bar,
     Card,
@@ -141,7 +141,9 @@ def _of_scores(metrics: Mapping[str, Any], captions: int) -> tuple[str, str]:
             "What captions are like. To score them takes captions of people of the same pictures."
         )
         return f"{captions:,} captions, counted and not scored", told
-    note = f"{INTERVALS} {SEEDS}" if "seeds" in metrics else INTERVALS
+    split = SPLITS.get(metrics.get("split", ""))
+    of_split = [f"Pictures of {split}."] if split else []
+    note = " ".join([*of_split, INTERVALS, *([SEEDS] if "seeds" in metrics else [])])
     if scored == captions:
         return f"{captions:,} captions, scored and counted", note
     return f"{captions:,} captions counted, {scored:,} of them scored", note
@@ -204,7 +206,12 @@ def _interval(metrics: Mapping[str, Any], name: str) -> str:
 def _published(metrics: Mapping[str, Any]) -> list[Html]:
     """Put the scores of papers beside this run's."""
     names = [name for name in SCORES if any(name in one.scores for one in FLICKR8K)]
-    own = ["This run", *(_cell(metrics, name) for name in names), "this page"]
+    split = metrics.get("split", "test")
+    own = [
+        "This run" if split == "test" else f"This run, split {split}",
+        *(_cell(metrics, name) for name in names),
+        "this page",
+    ]
     rows = [
         [one.name, *(_cell(one.scores, name) for name in names), one.source] for one in FLICKR8K
     ]

@@ -202,3 +202,15 @@ def test_a_file_that_is_something_else_is_told_with_one_line(card, metrics, para
 
 def test_the_same_files_give_the_same_bytes(card):
     assert card(METRICS, PARAMS) == card(METRICS, PARAMS)
+
+
+def test_which_split_was_scored_is_told_and_not_assumed(card):
+    seen = "which training did not see"
+    assert f"{model_card.MISSING}which split" in card(METRICS)
+    assert seen not in card(METRICS)
+    assert f"the test split, {seen}" in card({**METRICS, "split": "test"})
+    train = card({**METRICS, "split": "train"})
+    assert "the training split, which the model was trained on" in train
+    assert seen not in train
+    of_params = {**PARAMS, "evaluate": {**PARAMS["evaluate"], "split": "val"}}
+    assert "by which training chose its best epoch" in card(METRICS, of_params)

@@ -43,6 +43,10 @@ def test_scores_come_with_their_intervals(saved, tmp_path):
     assert card.pictures == 500
     assert card.scores == (("BLEU-4", "52.3", "50.0 to 54.9"), ("CIDEr-D", "2.17", ""))
     assert "Its scores" not in dict(card.facts)
+    assert "They are of pictures of" not in dict(card.facts)
+    path.write_text(json.dumps({**found, "split": "train"}))
+    told = dict(model_card(saved, 12, path).facts)["They are of pictures of"]
+    assert told == "the training split, which the model was trained on"
     path.write_text(json.dumps({**found, "tokenisation": "clean (no Java)"}))
     assert "do not compare" in dict(model_card(saved, 12, path).facts)["Its scores"]
 
