@@ -8,6 +8,7 @@ bundle, params.yaml and metrics.json where they are given. What is not known is 
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -265,11 +266,11 @@ def _scores(
     if others:
         lines.append(_table(("figure", "value"), others))
     if told_tokens := other_tokens(scores):
-        lines.append(f"{told_tokens}.\n")
+        lines.append(f"{_without_paths(told_tokens)}.\n")
     lines += [f"{told}\n" for told in _searched(settings, searches, members)]
     absent = scores.get("missing")
     for name, reason in sorted(absent.items()) if isinstance(absent, dict) else ():
-        lines.append(f"{MISSING}{label(name)}: {reason}.\n")
+        lines.append(f"{MISSING}{label(name)}: {_without_paths(str(reason))}.\n")
     return "\n".join(lines)
 
 
@@ -346,6 +347,13 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, 
             yield from _flat(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", json.dumps(value, ensure_ascii=False)
+
+
+def _without_paths(told: str) -> str:
+    """Leave out what names a folder of this machine: from the first word with a slash in it on."""
+    kept = takewhile(lambda word: "/" not in word and "\\" not in word, told.split(" "))
+    shown = " ".join(kept).rstrip(" :(,")
+    return told if shown == told else f"{shown} (metrics.json says more)".lstrip()
 
 
 def _number(value: Any) -> str:

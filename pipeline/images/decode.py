@@ -72,6 +72,7 @@ Image.MAX_IMAGE_PIXELS = None
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 # What Pillow's readers say of a file that ends too early.
+BAND = 256  # rows of a picture with transparency that are laid on white at once
 CUT_OFF = ("truncated", "end of", "eof")
 # What systems say when it is they who cannot read a file now: too many are open, or a disk or a
 # file server does not answer. The same picture may be read the next time.
@@ -491,10 +492,18 @@ def _to_rgb(image: Image.Image, stored_as: str | None) -> Image.Image:
     if image.mode in ("I", "F"):
         raise ValueError(f"expected 8 or 16 bits a channel. Received: mode {image.mode}")
     if image.has_transparency_data:
-        picture = image.convert("RGBA")
-        paper = Image.new("RGBA", picture.size, "white")
-        return Image.alpha_composite(paper, picture).convert("RGB")
+        return _on_white(image)
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """Lay a picture on white paper, some rows at a time: at once it would be held five times."""
+    found = Image.new("RGB", image.size)
+    for top in range(0, image.height, BAND):
+        rows = image.crop((0, top, image.width, min(top + BAND, image.height))).convert("RGBA")
+        paper = Image.new("RGBA", rows.size, "white")
+        found.paste(Image.alpha_composite(paper, rows).convert("RGB"), (0, top))
+    return found
 
 
 def _sixteen_bits(deep: npt.NDArray[np.uint32], tags: Any) -> npt.NDArray[np.uint32]:

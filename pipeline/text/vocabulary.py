@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from unicodedata import category
 
 from pipeline.errors import InputError
 from pipeline.files import unsealed, write_sealed
@@ -102,6 +103,11 @@ class Vocabulary:
                 f"{path}: expected a vocabulary, JSON with `words` and `counts`. Received: {error}"
             ) from error
         typed = all(type(word) is str for word in words) and all(type(n) is int for n in counts)
+        if unsaid := [word for word in words if typed and not _can_be_said(word)]:
+            raise InputError(
+                f"{path}: expected words without blanks and control characters. Received: "
+                f"{unsaid[0]!r}. If the bundle is somebody else's, do not trust it"
+            )
         whole = typed and len(words) == len(counts) == len(set(words))
         if not whole or words[: len(MARKS)] != MARKS:
             raise InputError(
@@ -146,3 +152,11 @@ def coverage(
             row[split] = covered / frequencies.N() if frequencies.N() else 1.0
         rows.append(row)
     return rows
+
+
+def _can_be_said(word: str) -> bool:
+    """Whether a word can stand in a line of text: a caption's words are told with blanks between.
+
+    Marks that join letters and show nothing, as of Persian, are no control characters.
+    """
+    return word.split() == [word] and all(category(letter) not in ("Cc", "Cs") for letter in word)

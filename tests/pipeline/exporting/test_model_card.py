@@ -214,3 +214,16 @@ def test_which_split_was_scored_is_told_and_not_assumed(card):
     assert seen not in train
     of_params = {**PARAMS, "evaluate": {**PARAMS["evaluate"], "split": "val"}}
     assert "by which training chose its best epoch" in card(METRICS, of_params)
+
+
+def test_a_reason_names_no_folder_of_this_machine(card):
+    missing = {
+        "meteor": "Java is missing: /home/somebody/java is no program",
+        "spice": "C:\\Users\\somebody\\spice has no jar",
+    }
+    tokens = "clean (PTB unavailable: /home/somebody/java)"
+    text = card({**METRICS, "missing": missing, "tokenisation": tokens})
+    assert "somebody" not in text
+    assert "METEOR: Java is missing (metrics.json says more)." in text
+    assert "SPICE: (metrics.json says more)." in text
+    assert "do not compare: clean (PTB unavailable (metrics.json says more)." in text

@@ -621,3 +621,21 @@ def test_a_path_says_nothing_of_what_is_in_the_file(
 
     monkeypatch.setattr(Path, "open", refuse)
     assert reason_of(path) == "unreadable"
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "PA", "P", "RGB", "L"])
+def test_laid_on_white_in_bands_it_is_what_it_is_at_once(
+    tmp_path: Path, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decode, "BAND", 7)
+    values = np.random.default_rng(3).integers(0, 256, (23, 9, 4), np.uint8)
+    whole = Image.fromarray(values)
+    image = whole.quantize(16).convert("PA") if mode == "PA" else whole.convert(mode)
+    if mode in ("P", "L"):
+        image.info["transparency"] = 3
+    if mode == "RGB":
+        image.info["transparency"] = image.getpixel((2, 2))
+    assert image.has_transparency_data
+    paper = Image.new("RGBA", image.size, "white")
+    expected = Image.alpha_composite(paper, image.convert("RGBA")).convert("RGB")
+    assert np.array_equal(decode._to_rgb(image, None), expected)

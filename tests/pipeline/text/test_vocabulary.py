@@ -125,3 +125,18 @@ def test_coverage_falls_as_the_threshold_rises(train, val):
         values = [row[name] for row in rows]
         assert values == sorted(values, reverse=True)
         assert name == "words" or all(0 <= value <= 1 for value in values)
+
+
+@pytest.mark.parametrize("word", ["", "two words", "\x1b[2J", "a\nb", "a\u2028b", "\ud800"])
+def test_words_that_no_line_can_have_are_refused(tmp_path, word):
+    path = tmp_path / "vocabulary.json"
+    content = {"words": [*MARKS, "dog", word], "counts": [0, 1, 1, 0, 2, 1]}
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match="without blanks and control characters"):
+        Vocabulary.read(path)
+
+
+def test_marks_that_join_letters_are_words_own(tmp_path):
+    words = (*MARKS, "\u0645\u06cc\u200c\u0631\u0648\u062f", "dog")
+    Vocabulary(words, (0, 1, 1, 0, 2, 1)).write(tmp_path / "vocabulary.json")
+    assert Vocabulary.read(tmp_path / "vocabulary.json").words == words
