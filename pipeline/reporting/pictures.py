@@ -1,5 +1,6 @@
 """The pictures of a comparison or a report, as far as they are at hand."""
 
+import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -9,11 +10,13 @@ from pipeline.errors import InputError
 from pipeline.images.reading import Picture, read_known
 from pipeline.tables import IMAGES, read_table
 
+log = logging.getLogger(__name__)
+
 
 def read_at_hand(
     image_ids: Iterable[str], images: Path, raw: Path, side: int
 ) -> dict[str, Image.Image]:
-    """Read pictures small; one that is gone, or another file by now, has no entry.
+    """Read pictures small; one that is gone, or another file by now, has no entry, which is told.
 
     A comparison looks back at runs whose pictures may have been changed since.
 
@@ -25,8 +28,17 @@ def read_at_hand(
     """
     known = _known(images)
     wanted = {image_id: known[image_id] for image_id in image_ids if image_id in known}
-    read = {image_id: _read(picture, raw, side) for image_id, picture in wanted.items()}
-    return {image_id: picture for image_id, picture in read.items() if picture is not None}
+    found: dict[str, Image.Image] = {}
+    lost: list[InputError] = []
+    for image_id, picture in wanted.items():
+        try:
+            found[image_id] = read_known(picture, raw, side)
+        except InputError as error:
+            lost.append(error)
+    if lost:
+        told = "%d of %d pictures are not shown. The first: %s"
+        log.warning(told, len(lost), len(wanted), lost[0])
+    return found
 
 
 def _known(images: Path) -> Mapping[str, Picture]:
@@ -35,10 +47,3 @@ def _known(images: Path) -> Mapping[str, Picture]:
     except InputError:  # not there: the captions are worth reading without pictures
         return {}
     return {row["image_id"]: Picture.of(row) for row in rows}
-
-
-def _read(picture: Picture, raw: Path, side: int) -> Image.Image | None:
-    try:
-        return read_known(picture, raw, side)
-    except InputError:
-        return None
