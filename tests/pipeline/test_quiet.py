@@ -66,6 +66,7 @@ def test_advice_on_compiling_is_left_out_and_other_warnings_are_not():
         "; log.warning('%s is on fire', 'the disk')"
     )
     command = [sys.executable, "-c", work]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    known = {key: value for key, value in os.environ.items() if "MIN_LOG" not in key}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=known)
     assert "the disk is on fire" in done.stderr
     assert "retracing" not in done.stderr

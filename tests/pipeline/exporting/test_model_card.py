@@ -219,7 +219,7 @@ def test_which_split_was_scored_is_told_and_not_assumed(card):
 def test_a_reason_names_no_folder_of_this_machine(card):
     missing = {
         "meteor": "Java is missing: /home/somebody/java is no program",
-        "spice": "C:\\Users\\somebody\\spice has no jar",
+        "spice": "models\\somebody has no jar",
     }
     tokens = "clean (PTB unavailable: /home/somebody/java)"
     text = card({**METRICS, "missing": missing, "tokenisation": tokens})
