@@ -89,7 +89,7 @@ class BoundedAdam(keras.optimizers.Adam):
     that is read, by its rows and not by their sum. That is another bound than that of several
     batches together, or of JAX. And it multiplies all gradients, where the bound is not reached by
     1; its Adam reads and writes the weights and what it remembers some ten times a step. On a CPU
-    both took a tenth of a step.
+    both together took a twentieth of a step (docs/findings.md).
 
     Args:
         rate: the learning rate, or its schedule.

@@ -20,8 +20,8 @@ Tensors = tuple[Tensor, ...]
 def affine(values: Tensor, matrix: Tensor, bias: Tensor, back_in: str | None = None) -> Tensor:
     """Multiply and add, the leading axes laid together as rows of one product.
 
-    The gradient that a backend derives is the same. But the bias's is summed up by an operation
-    that takes five times as long as a product with ones, and with weights of 32 bits everything is
+    The gradient that a backend derives is the same. But TensorFlow sums up the bias's by an
+    operation that takes longer than a product with ones, and with weights of 32 bits everything is
     multiplied in 32 bits backwards too.
 
     Args:
