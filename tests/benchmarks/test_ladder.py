@@ -240,7 +240,7 @@ def test_the_committed_figures_tell_of_how_many_seeds_they_are():
     rows = json.loads(RESULTS.read_text())["rows"]
     assert "| `inject_consensus_ensemble` | 3 |" in table(rows)
     assert "| `inject_consensus` | 3 |" in table(rows)
-    assert "| `adaptive` | 1 |" in table(rows)
+    assert "| `adaptive_consensus` | 1 |" in table(rows)
 
 
 SHOWN = re.compile(
