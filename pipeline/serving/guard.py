@@ -104,8 +104,8 @@ class Guard:
         if not path.startswith(FILE):
             return False
         try:
-            named = Path(path.removeprefix(FILE))
-            return named.is_absolute() and named.resolve().is_relative_to(self.uploads.resolve())
+            named = Path(path.removeprefix(FILE)).resolve()
+            return named.is_relative_to(self.uploads.resolve())
         except (OSError, ValueError):  # a name that is too long, or has a NUL
             return False
 
