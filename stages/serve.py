@@ -131,8 +131,8 @@ def _usual(params: Path) -> SearchSettings:
     """Read the search of params.yaml as far as the page has it, and tell what it has not."""
     search = evaluated_search(params)
     least = 2 if search.consensus and search.beam_width > 1 else 1  # of one, none can be chosen
-    fitting = [width for width in BEAM_WIDTHS if least <= width <= search.beam_width]
-    width = max(fitting) if fitting else min(width for width in BEAM_WIDTHS if width >= least)
+    offered = [width for width in BEAM_WIDTHS if width >= least]
+    width = max((one for one in offered if one <= search.beam_width), default=offered[0])
     if width != search.beam_width:
         log.warning(
             "serve: evaluate.beam_width: %d is none that the page offers; it begins with %d",

@@ -45,7 +45,7 @@ import numpy as np
 from keras import ops, tree
 from pydantic import Field
 
-from pipeline.backend import jit
+from pipeline.backend import jit, memory_told
 from pipeline.captioner.batches import PictureFeatures, Split, rounded_up
 from pipeline.captioner.captioner import Captioner
 from pipeline.captioner.checkpoint import Checkpoint, History, take_finished
@@ -420,10 +420,11 @@ class Trainer:
             rng: of the captions.
         """
         features = np.asarray(self.features[rows], "float32")
-        sampled = self.sampler.sample(features, rng)
-        rewards = self.reward(rows, sampled.tokens)
-        greedy = None if sampled.greedy is None else self.reward(rows, sampled.greedy)[:, 0]
-        loss = self.learn(features, sampled.tokens, advantage(rewards, greedy))
+        with memory_told("train.self_critical.pictures", len(rows)):
+            sampled = self.sampler.sample(features, rng)
+            rewards = self.reward(rows, sampled.tokens)
+            greedy = None if sampled.greedy is None else self.reward(rows, sampled.greedy)[:, 0]
+            loss = self.learn(features, sampled.tokens, advantage(rewards, greedy))
         return Step(rewards, int((sampled.tokens != END).all(axis=-1).sum()), loss)
 
     def learn(self, features: np.ndarray, tokens: np.ndarray, advantages: np.ndarray) -> float:

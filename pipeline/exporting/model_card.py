@@ -350,10 +350,10 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, 
 
 
 def _without_paths(told: str) -> str:
-    """Leave out what names a folder of this machine: from the first word with a slash in it on."""
-    kept = takewhile(lambda word: "/" not in word and "\\" not in word, told.split(" "))
-    shown = " ".join(kept).rstrip(" :(,")
-    return told if shown == told else f"{shown} (metrics.json says more)".lstrip()
+    """Cut a text where it names a folder of this machine; metrics.json has it whole."""
+    words = told.split(" ")
+    kept = list(takewhile(lambda word: "/" not in word and "\\" not in word, words))
+    return told if kept == words else " ".join([*kept, "\N{HORIZONTAL ELLIPSIS}"])
 
 
 def _number(value: Any) -> str:

@@ -1,12 +1,18 @@
 """Did `sweep` find a better search than the one that `evaluate` was set to?"""
 
-import json
 from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.captioner.search.settings import SearchSettings
-from pipeline.errors import InputError
-from pipeline.reporting.report.inputs import BEST, CONSENSUS, SETTINGS, Trial, read_sweep
+from pipeline.reporting.report.inputs import (
+    BEST,
+    CONSENSUS,
+    SETTINGS,
+    Trial,
+    not_best,
+    read_best,
+    read_sweep,
+)
 
 WORTH = 0.01  # of the score: less than that is not worth a change
 
@@ -45,16 +51,16 @@ def better_search(folder: Path, search: SearchSettings, ensemble: bool) -> Bette
     """
     tried = read_sweep(folder / "sweep.csv")
     path = folder / BEST
+    best = read_best(path)
+    metric = best["metric"]
     try:
-        best = json.loads(path.read_text(encoding="utf-8"))
-        metric = str(best["metric"])
         settings, score = {name: best[name] for name in SETTINGS}, float(best[metric])
         trials = [(_chosen(trial), trial.scores[metric]) for trial in tried]
         # Neither stands in what earlier versions wrote, nor `ensemble` where there is one seed.
         is_bound_so = best.get("max_words", search.max_words) == search.max_words
         is_alike = is_bound_so and best.get("ensemble") in (None, ensemble)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: expected what `sweep` writes. Received: {error}") from error
+    except (ValueError, LookupError, TypeError) as error:
+        raise not_best(path, error) from error
     present = _chosen(search)
     alike = [trial for trial in trials if _but_consensus(trial[0]) == _but_consensus(present)]
     if not is_alike or not alike or settings == present or search.beyond_a_beam:

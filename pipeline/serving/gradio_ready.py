@@ -24,7 +24,7 @@ def make_ready(uploads: Path) -> None:
     """Set Gradio up; to be called before it is imported.
 
     Args:
-        uploads: the folder that uploaded files go to.
+        uploads: the folder that uploaded files go to; made where it is absent.
 
     Raises:
         InputError: Gradio is not installed.
@@ -34,4 +34,5 @@ def make_ready(uploads: Path) -> None:
             'serve: expected Gradio, which is not installed. Install it: pip install -e ".[serve]"'
         )
     os.environ.update(SILENT)
+    uploads.mkdir(parents=True, exist_ok=True)
     os.environ["GRADIO_TEMP_DIR"] = str(uploads)

@@ -67,7 +67,7 @@ class Guard:
     Args:
         app: whatever answers.
         bounds: of an upload.
-        uploads: the folder that they go to, or one that it will be made in.
+        uploads: the folder that they go to.
     """
 
     def __init__(self, app: App, bounds: Bounds, uploads: Path) -> None:
@@ -97,7 +97,7 @@ class Guard:
         length = dict(scope["headers"]).get(b"content-length", b"0")
         if not length.isdigit() or int(length) > self.bounds.bytes + MULTIPART:
             raise too_many_bytes(self.bounds)
-        if path == UPLOAD and _free(self.uploads) < KEEP_FREE:
+        if path == UPLOAD and shutil.disk_usage(self.uploads).free < KEEP_FREE:
             raise RequestError("busy", "There is no room for pictures now. Try again later.")
 
     def _is_upload(self, path: str) -> bool:
@@ -157,12 +157,6 @@ def _with_headers(send: Send) -> Send:
         await send(message)
 
     return sending
-
-
-def _free(folder: Path) -> int:
-    """Bytes that are free where a folder is, or will be."""
-    there = next((one for one in (folder, *folder.parents) if one.exists()), Path())
-    return shutil.disk_usage(there).free
 
 
 async def _refuse(send: Send, error: RequestError) -> None:

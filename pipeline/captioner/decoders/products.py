@@ -47,7 +47,7 @@ def _affine(back_in: str | None, rows: Tensor, matrix: Tensor, bias: Tensor) -> 
         d_found, read, weights = (ops.cast(one, back_in or kind) for one in (d_rows, rows, matrix))
         found = (
             ops.matmul(d_found, transposed(weights)),
-            ops.matmul(ops.transpose(read), d_found),
+            of_weights(read, d_found),
             ops.matmul(ops.ones((1, ops.shape(rows)[0]), d_found.dtype), d_found)[0],
         )
         return tuple(ops.cast(one, kind) for one in found)
@@ -76,7 +76,7 @@ def in_loop(matrix: Tensor) -> Callable[[Tensor], Tensor]:
 
 
 def of_weights(inputs: Tensor, d_outputs: Tensor) -> Tensor:
-    """Gradient of a matrix that all words share: (t, b, m), (t, b, n) -> (m, n)."""
+    """Gradient of a matrix that all words share: (..., m), (..., n) -> (m, n)."""
     rows = ops.reshape(inputs, (-1, inputs.shape[-1]))
     return ops.matmul(ops.transpose(rows), ops.reshape(d_outputs, (-1, d_outputs.shape[-1])))
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from pipeline.errors import InputError
 
@@ -111,12 +112,25 @@ def chosen_by(sweep: Path) -> str | None:
         InputError: it is not what `sweep` writes.
     """
     path = sweep.with_name(BEST)
+    return read_best(path)["metric"] if path.exists() else None
+
+
+def read_best(path: Path) -> dict[str, Any]:
+    """Read the sweep's best.json: the settings that were best, their scores, and its `metric`.
+
+    Raises:
+        InputError: it is absent, or is not what `sweep` writes.
+    """
     try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["metric"])
-    except FileNotFoundError:
-        return None
+        best = json.loads(path.read_text(encoding="utf-8"))
+        return {**best, "metric": str(best["metric"])}
     except (OSError, ValueError, LookupError, TypeError) as error:
-        raise InputError(f"{path}: expected what `sweep` writes. Received: {error}") from error
+        raise not_best(path, error) from error
+
+
+def not_best(path: Path, error: Exception) -> InputError:
+    """Say that a file is no best.json."""
+    return InputError(f"{path}: expected what `sweep` writes. Received: {error}")
 
 
 def _rows(path: Path, delimiter: str) -> Sequence[dict[str, str]]:

@@ -224,6 +224,6 @@ def test_a_reason_names_no_folder_of_this_machine(card):
     tokens = "clean (PTB unavailable: /home/somebody/java)"
     text = card({**METRICS, "missing": missing, "tokenisation": tokens})
     assert "somebody" not in text
-    assert "METEOR: Java is missing (metrics.json says more)." in text
-    assert "SPICE: (metrics.json says more)." in text
-    assert "do not compare: clean (PTB unavailable (metrics.json says more)." in text
+    assert "METEOR: Java is missing: \N{HORIZONTAL ELLIPSIS}" in text
+    assert "SPICE: \N{HORIZONTAL ELLIPSIS}" in text
+    assert "do not compare: clean (PTB unavailable: \N{HORIZONTAL ELLIPSIS}" in text

@@ -27,7 +27,7 @@ async def echo(scope, receive, send):
 
 def ask(scope, *parts: bytes, late: float = 0, through: Guard | None = None):
     """Send a request whose body comes in parts, and give status, headers and body."""
-    guarded = through or Guard(echo, BOUNDS, Path("uploads"))
+    guarded = through or Guard(echo, BOUNDS, Path(__file__).parent)
     waiting, sent = list(parts), []
 
     async def receive():
