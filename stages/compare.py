@@ -47,6 +47,7 @@ def compare(
         params=params.as_posix(),
         metrics=(evaluated / "metrics.json").as_posix(),
         predictions=(evaluated / "predictions.jsonl").as_posix(),
+        images=images.as_posix(),
     )
     a, b = (read_run(HERE, revision, paths) for revision in (rev_a, rev_b))
     found = compare_runs(a, b, examples, rounds, seed)
@@ -58,7 +59,7 @@ def compare(
     if page is None:
         return
     shown = [one.image_id for one in (*found.gained, *found.lost)]
-    pictures = read_at_hand(shown, images, raw or _folder(b), side)
+    pictures = read_at_hand(shown, images, raw or _folder(b), side, b.pictures)
     write_text(page, as_page(found, pictures))
     if not as_json:
         typer.echo(f"\nWith the pictures: {page}")

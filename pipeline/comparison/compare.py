@@ -63,7 +63,7 @@ def compare(a: Run, b: Run, examples: int, rounds: int, seed: int) -> Comparison
     Raises:
         InputError: the runs have no picture with references in common.
     """
-    pairs = pair(a.predictions, b.predictions)
+    pairs = pair(a.predictions, b.predictions, _other_bytes(a, b))
     scored = score(pairs, rounds, seed)
     captions = [(x.caption, y.caption) for x, y in zip(pairs.a, pairs.b, strict=True)]
     gained, lost = _moved(pairs, scored, examples)
@@ -85,6 +85,11 @@ def compare(a: Run, b: Run, examples: int, rounds: int, seed: int) -> Comparison
         ],
         rounds=rounds,
     )
+
+
+def _other_bytes(a: Run, b: Run) -> set[str]:
+    """List the ids that are known to be of other files in the two runs."""
+    return {name for name, sha256 in a.pictures.items() if b.pictures.get(name, sha256) != sha256}
 
 
 def _moved(pairs: Pairs, scored: Scored, examples: int) -> tuple[list[Moved], list[Moved]]:
@@ -132,6 +137,7 @@ def _notes_on_pictures(pairs: Pairs) -> list[str]:
             f"The runs captioned other pictures: {len(pairs.b) + pairs.unscored:,} are common, "
             f"{pairs.only_a:,} are in a alone and {pairs.only_b:,} in b alone. Scores here are of "
             "the common ones; those of metrics.json are of each run's own and do not compare."
+            + (f" {pairs.only_id:,} ids are of another picture in each." if pairs.only_id else "")
         )
     if pairs.unscored:
         notes.append(f"{pairs.unscored:,} common pictures have no references and are left out.")

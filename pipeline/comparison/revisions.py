@@ -5,17 +5,21 @@ the commit's dvc.lock knows the hash. DVC's file system over a revision reads bo
 from DVC's cache, or, where one is set up, from a remote.
 """
 
+import io
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException, NotDvcRepoError
 from dvc.scm import SCM, SCMError, map_scm_exception, resolve_rev
 from dvc.utils.strictyaml import YAMLSyntaxError, YAMLValidationError
 
+from pipeline.dvc_files import is_whole
 from pipeline.errors import InputError
 from pipeline.evaluation.predictions import Prediction, parse_predictions
 from pipeline.params import NO_YAML, parse_yaml
@@ -32,6 +36,7 @@ class Paths:
     metrics: str
     predictions: str
     lock: str = "dvc.lock"  # where DVC writes down what it ran with
+    images: str = "data/ingest/images.parquet"
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,8 @@ class Run:
     predictions: tuple[Prediction, ...]
     not_run: tuple[str, ...] = ()  # settings that have changed since, by dvc.lock
     behind: tuple[str, ...] = ()  # of the stages that its captions are from: who waits for whom
+    # SHA-256 of each picture, by its id: none where images.parquet is not at hand any more
+    pictures: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -73,18 +80,23 @@ def read_run(repository: Path, revision: str, paths: Paths) -> Run:
         read, where = _from_work_tree(repository), ""
     else:
         read, where = _from_commit(repository, commit, revision), f"{revision}:"
-    params = _mapping(read(paths.params), f"{where}{paths.params}", parse_yaml)
-    stages = _stages(read, paths)
+
+    def text(path: str) -> str:
+        return _text(read(path), f"{where}{path}")
+
+    params = _mapping(text(paths.params), f"{where}{paths.params}", parse_yaml)
+    stages = _stages(text, paths)
     return Run(
         name=revision,
         commit=commit,
         params=params,
-        metrics=_mapping(read(paths.metrics), f"{where}{paths.metrics}", json.loads),
+        metrics=_mapping(text(paths.metrics), f"{where}{paths.metrics}", json.loads),
         predictions=tuple(
-            parse_predictions(read(paths.predictions), f"{where}{paths.predictions}")
+            parse_predictions(text(paths.predictions), f"{where}{paths.predictions}")
         ),
         not_run=_not_run(stages, paths, params),
         behind=_behind(stages, paths.predictions),
+        pictures=_pictures(read, paths),
     )
 
 
@@ -97,6 +109,7 @@ def _resolve(repository: Path, revision: str) -> str:
             "from. Received: none. Run from the repository"
         ) from error
     try:
+        _check_root(Path(scm.root_dir), repository)
         with map_scm_exception():
             if not revision.strip():  # which Git takes for HEAD
                 raise SCMError("an empty name")
@@ -111,30 +124,61 @@ def _resolve(repository: Path, revision: str) -> str:
         scm.close()
 
 
-def _from_work_tree(repository: Path) -> Callable[[str], str]:
-    def read(path: str) -> str:
+def _check_root(git: Path, repository: Path) -> None:
+    """Refuse a project in a folder of a larger Git repository, whose commits DVC cannot open."""
+    root = _root(repository)
+    if (root / ".dvc").is_dir() and git.resolve() != root:
+        raise InputError(
+            f"{root}: expected the top of a Git repository. Received: a folder of {git.resolve()}, "
+            "of which past commits cannot be read. Give the project a repository of its own"
+        )
+
+
+def _from_work_tree(repository: Path) -> Callable[[str], bytes]:
+    def read(path: str) -> bytes:
         try:
-            return (repository / path).read_text(encoding="utf-8")
+            return (repository / path).read_bytes()
         except (FileNotFoundError, NotADirectoryError) as error:
             raise InputError(
                 f"{path}: no such file in the work tree. {_where_to_run(repository)}"
             ) from error
-        except (OSError, UnicodeDecodeError) as error:
+        except OSError as error:
             raise InputError(f"{path}: cannot be read: {_one_line(error)}") from error
 
     return read
 
 
+def _text(content: bytes, where: str) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{where}: cannot be read: {_one_line(error)}") from error
+
+
+def _pictures(read: Callable[[str], bytes], paths: Paths) -> Mapping[str, str]:
+    """Read the SHA-256 of each picture; nothing where the table is not at hand."""
+    try:
+        table = pq.read_table(io.BytesIO(read(paths.images)), columns=["image_id", "sha256"])
+    except (InputError, OSError, pa.ArrowException):  # captions are compared without it, too
+        return {}
+    return dict(zip(*(column.to_pylist() for column in table.columns), strict=True))
+
+
 def _where_to_run(repository: Path) -> str:
     """Say what to do where a file is not there: the folder may be one inside the repository."""
-    here = repository.resolve()
-    root = next((one for one in (here, *here.parents) if (one / ".dvc").is_dir()), here)
-    if root != here:
+    root = _root(repository)
+    if root != repository.resolve():
         return f"Run from the repository's own folder: cd {root}"
     return "Run `dvc repro`, or `dvc checkout` where the pipeline has run before"
 
 
-def _from_commit(repository: Path, commit: str, revision: str) -> Callable[[str], str]:
+def _root(repository: Path) -> Path:
+    """Find the folder of DVC's repository, or take this one where there is none."""
+    here = repository.resolve()
+    return next((one for one in (here, *here.parents) if (one / ".dvc").is_dir()), here)
+
+
+def _from_commit(repository: Path, commit: str, revision: str) -> Callable[[str], bytes]:
     try:
         files = DVCFileSystem(str(repository), rev=commit)
         files.exists("params.yaml")  # opens the repository
@@ -143,16 +187,17 @@ def _from_commit(repository: Path, commit: str, revision: str) -> Callable[[str]
             f"{revision}: expected a repository of DVC's. Received: one without .dvc"
         ) from error
 
-    def read(path: str) -> str:
+    def read(path: str) -> bytes:
         try:
-            return files.read_text(path, encoding="utf-8")
+            content: bytes = files.read_bytes(path)
+            return content
         except (YAMLSyntaxError, YAMLValidationError) as error:
             raise InputError(
                 f"{revision}: expected dvc.yaml and dvc.lock that DVC can read, in that revision. "
                 f"Received: {_one_line(error)}. Choose another revision"
             ) from error
-        except (OSError, DvcException, UnicodeDecodeError) as error:
-            if isinstance(error, UnicodeDecodeError) or not files.exists(path):
+        except (OSError, DvcException) as error:
+            if not files.exists(path):
                 raise InputError(
                     f"{revision}: expected {path} in that revision. Received: none that can be "
                     "read. Choose a revision that was committed after `dvc repro`"
@@ -167,14 +212,15 @@ def _from_commit(repository: Path, commit: str, revision: str) -> Callable[[str]
 
 
 def _stages(read: Callable[[str], str], paths: Paths) -> dict[str, Mapping[str, Any]]:
-    """Read what the stages were run with, by their names; nothing without dvc.lock."""
+    """Read what the stages were run with, by their names; nothing without a whole dvc.lock."""
     try:
-        lock = _mapping(read(paths.lock), paths.lock, parse_yaml)
+        content = read(paths.lock)
+        lock = _mapping(content, paths.lock, parse_yaml)
     except InputError:  # a run without DVC is compared all the same
         return {}
-    stages = lock.get("stages")
-    named = stages.items() if isinstance(stages, dict) else ()
-    return {name: stage for name, stage in named if isinstance(stage, dict)}
+    if not is_whole(content.encode()):  # DVC was killed while it wrote it
+        return {}
+    return dict(lock.get("stages") or {})
 
 
 def _not_run(

@@ -4,7 +4,7 @@ Both are scored here and now, by one scorer: a past run's own figures may come f
 of it, or from other references.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -31,6 +31,7 @@ class Pairs:
     only_b: int
     unscored: int  # pictures of both without references
     other_references: int  # pictures whose references differ: those of `b` count
+    only_id: int = 0  # ids that both have, of another picture each
 
 
 @dataclass(frozen=True)
@@ -53,22 +54,38 @@ class Scored:
     tokenisation: str  # "ptb", or "clean (PTB unavailable: <reason>)"
 
 
-def pair(a: Sequence[Prediction], b: Sequence[Prediction]) -> Pairs:
+def pair(
+    a: Sequence[Prediction], b: Sequence[Prediction], other_bytes: Collection[str] = ()
+) -> Pairs:
     """Match the predictions of two runs by picture.
+
+    Args:
+        a: of the earlier run.
+        b: of the later one.
+        other_bytes: ids whose files differ. One that has other references as well is another
+            picture; with the same ones, it is the same picture encoded anew.
 
     Raises:
         InputError: they have no picture with references in common.
     """
     first = {one.image_id: one for one in a}
     second = {one.image_id: one for one in b}
-    common = sorted(first.keys() & second.keys())
+    both = sorted(first.keys() & second.keys())
+    other = {
+        image_id
+        for image_id in both
+        if image_id in other_bytes and not _same_references(first[image_id], second[image_id])
+    }
+    common = [image_id for image_id in both if image_id not in other]
     scored = [image_id for image_id in common if second[image_id].references]
     if not scored:
         example = next(iter(first)), next(iter(second))
         raise InputError(
             "expected two runs that captioned the same pictures, with references. Received: "
             f"{len(first)} and {len(second)} pictures, {len(common)} of them common, such as "
-            f"{example[0]} and {example[1]}. Compare runs of one data set and one split"
+            f"{example[0]} and {example[1]}"
+            + (f" ({len(other)} have an id in common, but not the picture)" if other else "")
+            + ". Compare runs of one data set and one split"
         )
     return Pairs(
         a=[first[image_id] for image_id in scored],
@@ -77,10 +94,14 @@ def pair(a: Sequence[Prediction], b: Sequence[Prediction]) -> Pairs:
         only_b=len(second) - len(common),
         unscored=len(common) - len(scored),
         other_references=sum(
-            sorted(first[image_id].references) != sorted(second[image_id].references)
-            for image_id in scored
+            not _same_references(first[image_id], second[image_id]) for image_id in scored
         ),
+        only_id=len(other),
     )
+
+
+def _same_references(a: Prediction, b: Prediction) -> bool:
+    return sorted(a.references) == sorted(b.references)
 
 
 def score(pairs: Pairs, rounds: int, seed: int) -> Scored:

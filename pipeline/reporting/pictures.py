@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from PIL import Image
 
@@ -14,7 +15,11 @@ log = logging.getLogger(__name__)
 
 
 def read_at_hand(
-    image_ids: Iterable[str], images: Path, raw: Path, side: int
+    image_ids: Iterable[str],
+    images: Path,
+    raw: Path,
+    side: int,
+    then: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Image.Image]:
     """Read pictures small; one that is gone, or another file by now, has no entry, which is told.
 
@@ -25,6 +30,7 @@ def read_at_hand(
         images: images.parquet of the work tree, which says where in `raw` each picture stands.
         raw: the data set's folder.
         side: pixels of the longer side, at most.
+        then: SHA-256 of pictures in the run that is looked back at, as far as they are known.
     """
     known = _known(images)
     wanted = {image_id: known[image_id] for image_id in image_ids if image_id in known}
@@ -32,6 +38,8 @@ def read_at_hand(
     lost: list[InputError] = []
     for image_id, picture in wanted.items():
         try:
+            if then.get(image_id, picture.sha256) != picture.sha256:
+                raise InputError(f"{image_id}: is another picture by now")
             found[image_id] = read_known(picture, raw, side)
         except InputError as error:
             lost.append(error)

@@ -170,3 +170,31 @@ def test_texts_of_people_are_no_markup(predict):
 )
 def test_a_p_value_is_never_nought(p, rounds, told):
     assert p_value(p, rounds) == told
+
+
+def test_an_id_of_another_picture_is_not_common(predict):
+    """Drawn scenes of another seed, or another folder of 1.jpg, 2.jpg, have the same ids."""
+    before, after = predict(60, seed=1, quality=0.4), predict(60, seed=2, quality=0.7)
+    after[:20] = [replace(one, references=("a plane",)) for one in after[:20]]
+    after[20] = replace(after[20], references=("a new reference",))  # the same file all the same
+    bytes_of = {one.image_id: one.image_id for one in before}
+    other = bytes_of | {one.image_id: "other" for one in after[:20]}
+    other[after[30].image_id] = "encoded anew"
+    a, b = (replace(run(side), pictures=own) for side, own in ((before, bytes_of), (after, other)))
+    found = compare(a, b, 3, ROUNDS, seed=1)
+    assert found.pictures == 40
+    assert any("20 are in a alone" in note and "20 ids are of ano" in note for note in found.notes)
+    assert any("references of 1 pictures differ" in note for note in found.notes)
+    assert compare(run(before), b, 3, ROUNDS, seed=1).pictures == 60  # of a it is not known
+
+
+def test_runs_whose_ids_alone_agree_are_refused(predict):
+    before = predict(5, seed=1, quality=0.4)
+    after = [replace(one, references=("a plane",)) for one in before]
+    a, b = run(before), run(after)
+    a, b = (
+        replace(one, pictures=dict.fromkeys((two.image_id for two in before), text))
+        for one, text in ((a, "x"), (b, "y"))
+    )
+    with pytest.raises(InputError, match="5 have an id in common, but not the picture"):
+        compare(a, b, 3, ROUNDS, seed=1)

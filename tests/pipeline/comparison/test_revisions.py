@@ -2,7 +2,10 @@
 
 import json
 import subprocess
+from dataclasses import replace
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.comparison.revisions import WORK_TREE, Paths, Run, read_run
@@ -68,16 +71,15 @@ def lock(folder, **hashes):
 
     def stage(outs, **deps):
         read = [{"path": path, "md5": hashes.get(path, "new")} for path in deps.values()]
-        return {"deps": read, "outs": [{"path": path, "md5": "new"} for path in outs]}
+        return {"cmd": "", "deps": read, "outs": [{"path": path, "md5": "new"} for path in outs]}
 
     stages = {
         "features": stage(["shards"]),
-        "train": {**stage(["bundle"], features="shards"), "params": None},
+        "train": stage(["bundle"], features="shards"),
         "evaluate": stage(["predictions.jsonl"], code="code.py", train="bundle"),
         "report": stage(["page"], train="bundle", evaluate="predictions.jsonl"),
-        "odd": None,
     }
-    (folder / "dvc.lock").write_text(json.dumps({"stages": stages}))
+    (folder / "dvc.lock").write_text(json.dumps({"schema": "2.0", "stages": stages}))
 
 
 def test_captions_older_than_the_model_are_told(folder):
@@ -108,3 +110,30 @@ def test_titles():
     commit = "0123456789abcdef"
     assert Run("HEAD~1", commit, {}, {}, ()).title == "HEAD~1 (0123456)"
     assert Run("01234", commit, {}, {}, ()).title == "0123456"
+
+
+def test_a_project_in_a_folder_of_a_larger_repository_is_told(folder):
+    (folder / "inner" / ".dvc").mkdir(parents=True)
+    subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+    with pytest.raises(InputError, match=f"expected the top .* a folder of {folder}, of which"):
+        read_run(folder / "inner", "HEAD", PATHS)
+
+
+@pytest.mark.parametrize(
+    "cut", ["    - pa", "    -", "    params:\n      para", "    outs:\n    - path", "  odd:"]
+)
+def test_a_lock_that_was_cut_off_is_none(folder, cut):
+    stage = "  evaluate:\n    cmd: a\n    deps:\n    - path: model\n      md5: x\n"
+    (folder / "dvc.lock").write_text(f"schema: '2.0'\nstages:\n{stage}{cut}\n")
+    found = read_run(folder, WORK_TREE, PATHS)
+    assert found.not_run == found.behind == ()
+
+
+def test_the_bytes_of_each_picture_are_known_where_their_table_is(folder):
+    assert read_run(folder, WORK_TREE, PATHS).pictures == {}
+    table = folder / "images.parquet"
+    pq.write_table(pa.table({"image_id": ["p"], "sha256": ["ab"], "split": ["test"]}), table)
+    paths = replace(PATHS, images="images.parquet")
+    assert read_run(folder, WORK_TREE, paths).pictures == {"p": "ab"}
+    table.write_bytes(table.read_bytes()[:-20])
+    assert read_run(folder, WORK_TREE, paths).pictures == {}
