@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pipeline import machine
-from pipeline.datasets.find import SCENES, find_layout
 from pipeline.dvc_files import CONFLICTS, LOCK, broken, has_conflicts
 from pipeline.errors import InputError
 from pipeline.params import NO_YAML, parse_yaml
@@ -78,6 +77,8 @@ def examine(root: Path, check: Sequence[str]) -> Iterator[Finding]:
             yield question()
         except OSError as error:
             yield Finding(name, "problem", str(error), "change its permissions, or name another")
+        except ImportError as error:  # of what "Packages" has told to be missing
+            yield Finding(name, "problem", str(error), "install what is missing: make repro")
 
 
 def python() -> Finding:
@@ -218,6 +219,8 @@ def settings(root: Path, check: Sequence[str]) -> Finding:
 
 def data(root: Path, params: Mapping[str, Any]) -> Finding:
     """Is the data set there, and in a layout that is recognised?"""
+    from pipeline.datasets.find import SCENES, find_layout  # needs packages that may be missing
+
     section = params.get("ingest", {})
     if "folder" not in section:
         return Finding("Data set", "problem", "none named", NO_PARAMS)

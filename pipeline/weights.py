@@ -6,6 +6,7 @@ Keras reads it.
 """
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import h5py
 
 OVERHEAD = 4096  # bytes that HDF5 takes for an array and its place, at most
 SWELL = 4  # times the file's size that its arrays may have, were they compressed
-MOST_ARRAYS = 100_000
+MOST_NAMES = 100_000  # of groups and arrays
 MOST_DEPTH = 64
 
 
@@ -40,28 +41,35 @@ def check(path: Path) -> None:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
     with h5py.File(path, "r") as file:
-        sizes = _sizes(file, 0)
-    if len(sizes) > MOST_ARRAYS or sum(sizes) > SWELL * path.stat().st_size:
-        raise ValueError(f"arrays of {sum(sizes)} bytes in a file of {path.stat().st_size}")
+        size = sum(_sizes(file))
+    if size > SWELL * path.stat().st_size:
+        raise ValueError(f"arrays of {size} bytes in a file of {path.stat().st_size}")
 
 
-def _sizes(group: Any, depth: int) -> list[int]:
-    """List the bytes of each array of a group, and of those in it."""
-    if depth > MOST_DEPTH:
-        raise ValueError("groups in groups without end")
-    sizes: list[int] = []
-    for name in group:
-        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-            raise ValueError(f"{name!r}, which is a link to elsewhere")
-        item = group[name]
-        if isinstance(item, h5py.Group):
-            sizes += _sizes(item, depth + 1)
-        elif not isinstance(item, h5py.Dataset) or item.dtype.kind not in "fiub":
-            raise ValueError(f"{name!r}, which is no array of numbers")
-        elif item.is_virtual or item.external:
-            raise ValueError(f"{name!r}, whose numbers lie elsewhere")
-        else:
-            sizes.append(item.nbytes)
-        if len(sizes) > MOST_ARRAYS:
-            raise ValueError(f"more than {MOST_ARRAYS} arrays")
-    return sizes
+def _sizes(file: Any) -> Iterator[int]:
+    """Yield the bytes of each array of a file.
+
+    A group may be linked to twice, and what is in it then has two names; in 24 such groups, each
+    in the one before it, something has 2^24. So it is names that are counted.
+    """
+    names = 0
+    groups = [(file, 0)]
+    while groups:
+        group, depth = groups.pop()
+        if depth > MOST_DEPTH:
+            raise ValueError("groups in groups without end")
+        for name in group:
+            names += 1
+            if names > MOST_NAMES:
+                raise ValueError(f"more than {MOST_NAMES} names of groups and arrays")
+            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                raise ValueError(f"{name!r}, which is a link to elsewhere")
+            item = group[name]
+            if isinstance(item, h5py.Group):
+                groups.append((item, depth + 1))
+            elif not isinstance(item, h5py.Dataset) or item.dtype.kind not in "fiub":
+                raise ValueError(f"{name!r}, which is no array of numbers")
+            elif item.is_virtual or item.external:
+                raise ValueError(f"{name!r}, whose numbers lie elsewhere")
+            else:
+                yield item.nbytes

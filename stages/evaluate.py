@@ -85,7 +85,7 @@ def evaluate(
             else _alone(searcher.caption(split.ids, search, member), split, ingested, settings)
             for member in searcher.members
         ]
-        metrics["seeds"] = _of_seeds(rows)
+        metrics["seeds"] = _without_known(_of_seeds(rows), metrics["missing"])
     write_json(out / "metrics.json", metrics)
     write_json_lines(out / "predictions.jsonl", _predictions(split, found, scores, true))
     write_text(out / "by_length.csv", _lengths(scores, found))
@@ -163,21 +163,38 @@ def _metrics(
 def _alone(
     found: Mapping[str, Candidates], split: ScoredSplit, ingested: Path, settings: EvaluateSettings
 ) -> dict[str, Any]:
-    """Work out what one seed's captions score."""
-    scores = dict(_score(found, split, settings.spice, beside=False).corpus)
+    """Work out what one seed's captions score, and what of it could not be worked out."""
+    scores = _score(found, split, settings.spice, beside=False)
+    alone: dict[str, Any] = dict(scores.corpus)
     if true := _true(found, ingested / "facts.parquet"):
-        scores[TRUE] = mean_of(np.array(list(true.values()))).score()
-    return scores
+        alone[TRUE] = mean_of(np.array(list(true.values()))).score()
+    return {**alone, "missing": scores.missing, "tokenisation": scores.tokenisation}
 
 
 def _of_seeds(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Tell what the seeds score by themselves: the mean, and how far they lie apart."""
-    scores = [{name: row[name] for name in (*METRICS, TRUE) if name in row} for row in rows]
+    """Tell what the seeds score by themselves: the mean, and how far they lie apart.
+
+    A score that one seed lacks is told by no mean; nor is any where seeds are on other tokens.
+    """
+    missing = {name: why for row in rows for name, why in row["missing"].items()}
+    tokens = sorted({row["tokenisation"] for row in rows})
+    if len(tokens) > 1:
+        missing |= dict.fromkeys(METRICS, f"seeds are on different tokens: {'; '.join(tokens)}")
+    scores = [
+        {name: row[name] for name in (*METRICS, TRUE) if name in row and name not in missing}
+        for row in rows
+    ]
     told: dict[str, Any] = {
         name: {key: _rounded(value) for key, value in over_seeds(scores, reduce).items()}
         for name, reduce in (("mean", statistics.mean), ("deviation", statistics.stdev))
     }
-    return {"trained": len(rows), **told}
+    return {"trained": len(rows), **told, "missing": missing}
+
+
+def _without_known(seeds: dict[str, Any], known: Mapping[str, str]) -> dict[str, Any]:
+    """Leave out of a group's `missing` what is missing of all seeds together, too."""
+    missing = {name: why for name, why in seeds.pop("missing").items() if name not in known}
+    return {**seeds, "missing": missing} if missing else seeds
 
 
 def _predictions(
@@ -257,6 +274,8 @@ def _tell(metrics: Mapping[str, Any]) -> None:
             log.info("evaluate: %-13s %.4f +- %.4f", name, means[name], deviations[name])
     for name, reason in metrics["missing"].items():
         log.warning("evaluate: %-13s missing: %s", name, reason)
+    for name, reason in _missing_of_seeds(metrics).items():
+        log.warning("evaluate: %-13s missing of a seed: %s", name, reason)
     if told := other_tokens(metrics):
         log.warning("evaluate: %s", told)
     if _has_failed(metrics):
@@ -267,7 +286,14 @@ def _has_failed(metrics: Mapping[str, Any]) -> bool:
     """Whether something is missing that no setting, and no data set, leaves out."""
     if metrics["tokenisation"] == UNSCORED:
         return False
-    return metrics["tokenisation"] != PTB or bool({*metrics["missing"].values()} - {NO_SPICE})
+    missing = [*metrics["missing"].values(), *_missing_of_seeds(metrics).values()]
+    return metrics["tokenisation"] != PTB or bool({*missing} - {NO_SPICE})
+
+
+def _missing_of_seeds(metrics: Mapping[str, Any]) -> Mapping[str, str]:
+    """Tell of what could not be worked out of some seed by itself."""
+    missing: Mapping[str, str] = metrics.get("seeds", {}).get("missing", {})
+    return missing
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from pipeline.tables import IMAGES, read_table
 from stages.command import run
 
 FORMATS = (".png", ".jpg", ".jpeg")
+MOST_OF_JPEG = 65_500  # pixels a side that its library writes
 
 
 def gallery(
@@ -52,6 +53,12 @@ def gallery(
             "wrote of it with --images"
         ) from error
     sheet = draw_sheet(entries, columns)
+    if out.suffix.lower() != ".png" and max(sheet.size) > MOST_OF_JPEG:
+        raise InputError(
+            f"{out}: expected a sheet of at most {MOST_OF_JPEG:,} pixels a side, which is all that "
+            f"JPEG has. Received: {sheet.width:,} x {sheet.height:,}. Lower --count, change "
+            "--columns, or write a .png"
+        )
     with written_whole(out) as temporary:
         sheet.save(temporary)
     typer.echo(f"{out}: {len(entries)} of {len(rows)} pictures with their captions")

@@ -16,6 +16,8 @@ from stages.command import run
 
 log = logging.getLogger(__name__)
 
+FILES = 3  # tar files with something wrong that are told by name
+
 
 def ingest(
     raw: Annotated[Path, typer.Argument(help="The data set's folder; it is only read.")],
@@ -61,10 +63,13 @@ def tell(ingested: Ingested) -> None:
     left_out = Counter((row["reason"], row["kind"]) for row in ingested.dropped)
     for (reason, kind), count in sorted(left_out.items()):
         log.info("left out: %s %s (%s)", count, f"{kind}s" if count > 1 else kind, reason)
+    cut = [row for row in ingested.dropped if row["source"].lower().endswith(".tar")]
+    for row in [row for row in cut if row["item"] == row["source"]][:FILES]:
+        log.warning("%s: not read to its end: %s (%s)", row["item"], row["raw"], row["reason"])
     if ingested.unseen:
         log.warning(
             "some %s more pictures and captions are lost, if the files that cannot be read to their"
-            " end held as many as the fullest of the others",
+            " end held as many as the fullest of the others, or as they have by their size",
             f"{ingested.unseen:,}",
         )
 

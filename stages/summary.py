@@ -79,7 +79,7 @@ def _number(value: float) -> str:
 
 
 def _show(one: Prediction) -> None:
-    typer.echo(f"\n  {one.path}")
+    typer.echo(f"\n  {one.image_id}")
     typer.echo(f"    says      {said(one.caption)}")
     if one.references:
         typer.echo(f"    a person  {one.references[0]}")

@@ -323,12 +323,18 @@ def _split(
         tokens[row["image_id"]].append(row["tokens"])
     ids = [row["image_id"] for row in images.to_pylist() if row["split"] == name]
     ids = [image_id for image_id in ids if tokens[image_id]]
+    if not ids:
+        raise InputError(
+            f"train: expected pictures with captions in split {name!r}. Received: none, after "
+            "`clean`. Give its pictures captions, widen the bounds of section `clean`, or leave "
+            "the split out of the data set's lists: `ingest` then takes it from the others"
+        )
     row_of = features.row_of()
     absent = [image_id for image_id in ids if image_id not in row_of]
-    if not ids or absent:
+    if absent:
         raise InputError(
-            f"train: expected captions and features for split {name!r}. Received: {len(ids)} "
-            f"pictures with captions, {len(absent)} of them without features. Run `dvc repro`"
+            f"train: expected features of each picture of split {name!r}. Received: "
+            f"{len(absent)} of {len(ids)} without, such as {absent[0]!r}. Run `dvc repro`"
         )
     references = [tokens[image_id] for image_id in ids]
     pictures = np.repeat(np.arange(len(ids)), [len(texts) for texts in references])

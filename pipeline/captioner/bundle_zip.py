@@ -98,9 +98,11 @@ def _unpack(path: Path, folder: Path) -> None:
             (folder / DESCRIPTION).write_bytes(content)
             for name, expected in hashes.items():
                 _extract(file, members[name], folder / name, expected, path)
-    except InputError:
+    except (InputError, MemoryError):
         raise
     except Exception as error:  # zipfile raises a dozen kinds on damaged files
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the system: no room to unpack it, say, or no permission to read it
         told = " ".join(str(error).split())[:200] or type(error).__name__
         raise _refused(path, f"{told}. Copy it again, or pack it again") from error
 

@@ -91,7 +91,7 @@ def _moved(rows: Sequence[Moved]) -> list[str]:
     lines = []
     for one in rows:
         lines += [
-            f"  {signed(one.delta, 2):>6}  {one.path}",
+            f"  {signed(one.delta, 2):>6}  {one.image_id}",
             f"          a  {said(one.caption_a)}",
             f"          b  {said(one.caption_b)}",
             *(f"          *  {reference}" for reference in one.references[:REFERENCES]),

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from difflib import SequenceMatcher
-from pathlib import PurePosixPath
 from typing import Any
 
 from PIL import Image
@@ -158,7 +157,7 @@ def _card(one: Moved, pictures: Mapping[str, Image.Image]) -> Card:
         picture=no_picture("not at hand")
         if picture is None
         else embedded(picture, said(one.caption_b)),
-        name=PurePosixPath(one.path).name,
+        name=one.image_id,
         remark=signed(one.delta, 2),
         captions=[(reference, "") for reference in one.references],
         said=[("a", told[0]), ("b", told[1])],

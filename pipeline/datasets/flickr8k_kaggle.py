@@ -35,7 +35,7 @@ NAME = "captions.txt"
 def recognises(raw: Path) -> bool:
     """Tell whether captions.txt begins with `image,caption`, or a picture's name and a comma."""
     line = first_line(raw / NAME)
-    return is_header(line) or begins_with_picture(line, ",")
+    return is_header(line) or _has_splits(line) or begins_with_picture(line, ",")
 
 
 def read(raw: Path) -> Listing:
@@ -48,7 +48,7 @@ def read(raw: Path) -> Listing:
     """
     path = raw / NAME
     first = first_line(path)
-    if first.rpartition(",")[2].strip().lower() in SPLIT_NAMES:
+    if _has_splits(first) or first.rpartition(",")[2].strip().lower() in SPLIT_NAMES:
         raise InputError(
             f"{path}: expected lines image.jpg,caption. Received a third column, of splits:"
             f" {first[:100]!r}. Call the file captions.csv, with a first line image,caption,split"
@@ -73,6 +73,12 @@ def is_header(line: str) -> bool:
     """Tell whether a line is the names of two columns, such as `image,caption`."""
     picture, _, caption = line.lower().partition(",")
     return unquoted(picture) in PICTURE_COLUMNS and unquoted(caption) in CAPTION_COLUMNS
+
+
+def _has_splits(line: str) -> bool:
+    """Tell whether a line is the names of three columns, the last of which is that of splits."""
+    first_two, _, last = line.rpartition(",")
+    return unquoted(last.lower()) == "split" and is_header(first_two)
 
 
 def unquoted(cell: str) -> str | None:

@@ -16,7 +16,7 @@ import gc
 import multiprocessing
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -37,7 +37,9 @@ from pipeline.datasets.layout import (
     Listing,
     Reason,
     dropped_row,
+    is_storable,
     most_common_reasons,
+    printable,
 )
 from pipeline.datasets.pictures import look_alike
 from pipeline.datasets.splits import split_of
@@ -125,6 +127,7 @@ def _no_search_for_cycles() -> Iterator[None]:
 def _ingest(raw: Path, settings: IngestSettings) -> Ingested:
     layout = find_layout(raw, settings.format)
     listing = layout.read(raw)
+    _refuse_folders_of_no_text(raw, listing.images)
     _refuse_shared_ids(raw, listing.images)
     add_facts(raw, listing)
     dropped = listing.dropped
@@ -154,6 +157,16 @@ def _ingest(raw: Path, settings: IngestSettings) -> Ingested:
         facts=[{"image_id": i, "facts": text} for i, text in listing.facts.items() if i in kept],
         unseen=listing.unseen,
     )
+
+
+def _refuse_folders_of_no_text(raw: Path, images: Iterable[ListedImage]) -> None:
+    """Refuse a folder whose name no table can hold: what a list names was looked at before."""
+    for image in images:
+        if not is_storable(image.path):
+            raise InputError(
+                f"{raw}: expected folders with names in UTF-8. Received: {printable(image.path)}. "
+                "Rename the folder"
+            )
 
 
 def assign_splits(listing: Listing, settings: IngestSettings) -> list[ListedImage]:

@@ -116,20 +116,21 @@ def read(raw: Path) -> Listing:
     listing = Listing(splits={split for name in tars if (split := _split_of(name))})
     seen: set[str] = set()
     rows: list[int] = []  # of each tar file
-    short = []  # rows of those that are not read to their end
+    short: list[tuple[int, float]] = []  # of those not read to their end: rows, and see `behind`
     with Progress("tar files", total=len(tars), unit="files") as progress:
         for name in tars:
             before = _rows(listing)
-            is_whole = _Shard(raw, name, listing, seen).read()
+            shard = _Shard(raw, name, listing, seen)
+            is_whole = shard.read()
             rows.append(_rows(listing) - before)
-            short += [] if is_whole else rows[-1:]
+            short += [] if is_whole else [(rows[-1], shard.behind)]
             progress.advance(1)
     for name in files:
         if name not in tars:
             listing.drop("image", name, name, "unreadable", "compressed: not read in place")
             is_unpacked = COMPRESSED.sub(r"\1tar", name) in tars
-            short += [] if is_unpacked else [0]
-    listing.unseen = sum(max(rows) - found for found in short)
+            short += [] if is_unpacked else [(0, 0.0)]
+    listing.unseen = sum(max(max(rows) - found, round(found * more)) for found, more in short)
     _check(raw, tars, listing)
     return listing
 
@@ -173,12 +174,17 @@ def _check(raw: Path, tars: list[str], listing: Listing) -> None:
 
 
 class _Shard:
-    """One tar file, read into a listing that may hold others already."""
+    """One tar file, read into a listing that may hold others already.
+
+    Attributes:
+        behind: of a file that is damaged somewhere: bytes behind that place, for one before it.
+    """
 
     def __init__(self, raw: Path, name: str, listing: Listing, seen: set[str]) -> None:
         self.raw, self.name, self.listing, self.seen = raw, name, listing, seen
         self.stem, self.split = name[: -len(".tar")], _split_of(name)
         self.samples: dict[str, _Sample] = {}
+        self.behind = 0.0
 
     def read(self) -> bool:
         """Read the members' headers, then the captions; tell whether it was read to its end."""
@@ -200,11 +206,15 @@ class _Shard:
 
     def _read_headers(self, path: Path) -> bool:
         """Note all members; those before a damaged place count. Tell whether there is none."""
+        read = 0  # bytes
         try:
             for member in _members(path):
                 self._note(member)
+                read = member.offset_data + member.size
         except _BadTarError as error:
             self.listing.drop("image", self.name, self.name, error.reason, error.detail)
+            rest = path.stat().st_size - read - tarfile.RECORDSIZE  # which may be its own end
+            self.behind = max(rest, 0) / read if read else 0.0
             return False
         return True
 

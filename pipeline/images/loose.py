@@ -154,11 +154,13 @@ def _in_folder(folder: Path, recursive: bool) -> list[Path]:
 
 
 def _matching(pattern: str) -> list[Path]:
+    """List what looks like a picture of what fits a pattern; all that fits, where nothing does."""
     try:  # Path.glob knows no absolute patterns
         found = [Path(name) for name in glob.glob(pattern, recursive=True)]  # noqa: PTH207
     except ValueError:  # a NUL in it
         return []
-    return sorted(path for path in found if _is_shown(path.name) and path.is_file())
+    files = sorted(path for path in found if path.is_file())
+    return [path for path in files if _is_shown(path.name)] or files
 
 
 def _is_shown(name: str) -> bool:

@@ -37,6 +37,13 @@ _BEFORE = str.maketrans(
         # Not seen, and within words another word: byte-order mark, word joiner, soft hyphen. But
         # a space of no width separates words, of scripts that write no others.
         **dict.fromkeys("\ufeff\u2060\u00ad"),
+        # Nor are the marks that turn the direction of writing, and control characters that are no
+        # blanks: of these, some are quotes and dashes of Windows-1252 that was read as Latin-1.
+        **dict.fromkeys("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"),
+        **dict.fromkeys(one for one in map(chr, (*range(0x20), *range(0x7F, 0xA0))) if one.strip()),
+        **dict.fromkeys("\u0091\u0092", "'"),
+        **dict.fromkeys("\u0093\u0094", '"'),
+        **dict.fromkeys("\u0096\u0097", " "),
         "\u200b": " ",
         **{mark: f" {mark}" for mark in map(chr, (*range(0xBC, 0xBF), *range(0x2150, 0x215F)))},
     }

@@ -43,6 +43,25 @@ def test_every_problem_and_note_says_what_to_do(tmp_path, answers):
     assert all(finding.advice for finding in examine(tmp_path, CHECK) if finding.state != "ok")
 
 
+def test_a_question_that_needs_a_package_that_is_missing_has_an_answer(
+    tmp_path, answers, monkeypatch
+):
+    def broken(root):
+        raise ModuleNotFoundError("No module named 'dvc'")
+
+    (tmp_path / ".dvc").mkdir()
+    monkeypatch.setattr(doctor, "broken", broken)
+    found = {finding.name: finding for finding in examine(tmp_path, CHECK)}
+    assert found["DVC"].found == "No module named 'dvc'"
+    assert "make repro" in found["DVC"].advice
+    assert "Weights" in found
+
+
+def test_the_doctor_needs_no_package_that_it_asks_for():
+    hidden = "import sys; sys.modules.update(dict.fromkeys(('pyarrow', 'pandas', 'dvc')));"
+    subprocess.run([sys.executable, "-c", f"{hidden} import pipeline.doctor"], cwd=ROOT, check=True)
+
+
 @pytest.mark.parametrize(
     ("version", "state"),
     [((3, 10), "problem"), ((3, 11), "ok"), ((3, 13), "ok"), ((3, 14), "problem")],
@@ -188,7 +207,7 @@ def test_what_the_system_refuses_is_the_answer_to_one_question(tmp_path, answers
     def refused(*_):
         raise PermissionError(13, "Permission denied", "raw")
 
-    monkeypatch.setattr(doctor, "find_layout", refused)
+    monkeypatch.setattr("pipeline.datasets.find.find_layout", refused)
     (tmp_path / "params.yaml").write_text("ingest: {folder: raw}")
     found = {finding.name: finding for finding in examine(tmp_path, CHECK)}
     assert "Permission denied" in found["Data set"].found

@@ -65,6 +65,13 @@ def test_gallery_says_what_to_do_without_predictions_or_pictures(evaluated, tmp_
         draw(tmp_path / "x.png", evaluated)
 
 
+def test_a_sheet_that_jpeg_has_no_pixels_for_is_told(evaluated, monkeypatch):
+    monkeypatch.setattr("stages.gallery.MOST_OF_JPEG", 100)
+    with pytest.raises(InputError, match=r"all that JPEG has\. Received: [\d,]+ x [\d,]+\. Lower"):
+        draw(evaluated / "sheet.jpg", evaluated)
+    draw(evaluated / "sheet.png", evaluated)
+
+
 @pytest.mark.parametrize("name", ["sheet", "sheet.txt"])
 def test_gallery_wants_a_name_of_a_picture(evaluated, name):
     with pytest.raises(InputError, match=r"expected a name that ends in \.png or \.jpg"):

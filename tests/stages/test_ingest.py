@@ -100,6 +100,12 @@ def test_what_nobody_has_seen_is_told(caplog: pytest.LogCaptureFixture) -> None:
     nothing = Ingested("webdataset", [], [], [], [], [], unseen=0)
     tell(nothing)
     assert not any("lost" in told for told in caplog.messages)
+    assert not any(".tar" in told for told in caplog.messages)
+    row = {"kind": "image", "item": "0.tar", "source": "0.tar", "reason": "truncated"}
+    tell(replace(nothing, dropped=[{**row, "raw": "byte 9"}, {**row, "item": "0/1", "raw": ""}]))
+    assert [told for told in caplog.messages if ".tar" in told] == [
+        "0.tar: not read to its end: byte 9 (truncated)"
+    ]
     tell(replace(nothing, unseen=1234))
     assert any("some 1,234 more pictures and captions are lost" in told for told in caplog.messages)
 

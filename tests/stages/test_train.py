@@ -246,7 +246,7 @@ def test_a_split_without_pictures_is_one_line(
     tiny = make_tiny(tmp_path / "data", {"train": 6})
     _, captions, *others = train_inputs
     result = tiny.run("train", tiny.images, captions, *others, tmp_path / "out")
-    assert "split 'val'. Received: 0 pictures" in one_line(result)
+    assert "with captions in split 'val'. Received: none, after `clean`" in one_line(result)
 
 
 def test_pictures_without_features_are_one_line(featured, train_inputs, one_line, tmp_path):
@@ -258,7 +258,8 @@ def test_pictures_without_features_are_one_line(featured, train_inputs, one_line
     assert featured.run("features", featured.raw, few, encoder, known).code == 0
     inputs = images, captions, words, vectors, encoder, known
     result = featured.run("train", *inputs, tmp_path / "out")
-    assert "without features. Run `dvc repro`" in one_line(result)
+    told = "features of each picture of split 'train'. Received: 16 of 30 without"
+    assert told in one_line(result)
 
 
 @pytest.fixture(

@@ -1,7 +1,6 @@
 """The part of the report that shows where the decoder looked, word by word."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from PIL import Image
@@ -109,7 +108,7 @@ def _figure(shown: _Shown, title: str, sentinel: bool) -> Html:
         element(
             "figcaption",
             element("h3", theirs(caption)),
-            paragraph(f"{title}: ", theirs(PurePosixPath(one.path).name)),
+            paragraph(f"{title}: ", theirs(one.image_id)),
         ),
         element("ol", whole, *_maps(maps, sentinel), class_="maps"),
     )

@@ -1,7 +1,6 @@
 """The page of `report`."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import PurePosixPath
 from typing import Any
 
 from PIL import Image
@@ -251,7 +250,7 @@ class _Cards:
             picture=no_picture("not at hand")
             if picture is None
             else embedded(picture, said(one.caption)),
-            name=PurePosixPath(one.path).name,
+            name=one.image_id,
             remark="" if score is None else f"CIDEr-D {score:.2f}",
             captions=[(reference, "") for reference in one.references],
             said=[("", said(one.caption))],

@@ -1,5 +1,6 @@
 """A bundle as one file: packed the same each time, and unpacked only where nothing is wrong."""
 
+import errno
 import hashlib
 import io
 import json
@@ -219,6 +220,17 @@ def test_any_bytes_are_opened_whole_or_refused_with_one_line(tmp_path_factory, d
         hashes = json.loads(found["bundle.json"])["files"]
         assert found.keys() == {"bundle.json", *hashes}
         assert all(hashlib.sha256(found[name]).hexdigest() == hashes[name] for name in hashes)
+
+
+def test_a_full_disk_is_not_told_as_a_damaged_zip(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = tmp_path / "x.zip"
+    path.write_bytes(zipped(WHOLE))
+    monkeypatch.setattr(bundle_zip, "_extract", full)
+    with pytest.raises(OSError, match="No space left"), bundle_zip.opened(path):
+        raise AssertionError("it was opened")
 
 
 def test_what_could_not_be_opened_is_not_packed(folder, tmp_path, monkeypatch):

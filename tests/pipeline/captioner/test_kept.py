@@ -60,3 +60,16 @@ def test_fewer_than_the_bound_all_stay_and_an_absent_folder_is_none(checkpoints,
     assert names(tmp_path) == before
     keep_newest(tmp_path / "absent", 1, 1)
     assert not (tmp_path / "absent").exists()
+
+
+def test_one_that_somebody_has_removed_meanwhile_is_none(checkpoints, tmp_path):
+    mark_used(tmp_path / ("e" * 16))
+    assert not (tmp_path / ("e" * 16)).exists()
+
+
+def test_what_a_killed_process_left_goes_or_is_restored(checkpoints, tmp_path):
+    gone = 2**22 + 1  # no process has this number
+    for name in (f".{gone}.partial.{A}", f".{gone}.replaced.{'f' * 16}"):
+        (tmp_path / name).mkdir()
+    keep_newest(tmp_path, 4, 4)
+    assert names(tmp_path) == sorted([A, B, C, D, "f" * 16, *OTHERS])

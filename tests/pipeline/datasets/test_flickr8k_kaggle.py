@@ -162,8 +162,8 @@ def test_the_lists_of_the_original_win(tmp_path: Path) -> None:
     "first",
     [
         b"Some notes on captions",
-        b"image,caption,split",
         b"image_name,comment_number,comment",
+        b"some,notes,split",
         b"a.jpg#0\tA dog , running",
         b"a.jpg|A dog",
         b"image\tcaption",
@@ -172,6 +172,16 @@ def test_the_lists_of_the_original_win(tmp_path: Path) -> None:
 )
 def test_other_files_called_captions(tmp_path: Path, first: bytes) -> None:
     assert not recognises(make(tmp_path, first))
+
+
+@pytest.mark.parametrize("first", [b"image,caption,split", b'Image,"caption","Split"'])
+def test_a_column_of_splits_is_recognised_and_what_to_do_is_told(
+    tmp_path: Path, first: bytes
+) -> None:
+    raw = make(tmp_path, first + b"\na.jpg,A dog .,train\n")
+    assert recognises(raw)
+    with pytest.raises(InputError, match=r"Call the file captions\.csv"):
+        read(raw)
 
 
 def test_no_picture_and_no_file(tmp_path: Path) -> None:

@@ -395,6 +395,17 @@ def test_a_shard_that_was_cut_off_stops_the_run(tmp_path: Path) -> None:
     assert "cannot be used" not in (ingesting.problem(ingested, loose, tmp_path) or "")
 
 
+def test_what_is_behind_a_damaged_place_counts_by_its_size_where_no_file_is_fuller(
+    tmp_path: Path,
+) -> None:
+    one = tar({name: b for n in range(40) for name, b in sample(n).items()})
+    others = (tar({n: b for k in range(40) for n, b in sample(40 * i + k).items()}) for i in (1, 2))
+    raw = make(tmp_path, b"".join([one, *others]))  # 40 pictures and captions are read
+    assert ingesting.ingest(raw, ingest_settings()).unseen == pytest.approx(160, rel=0.1)
+    make(tmp_path, one[: len(one) // 2])  # of what is not there, nothing is known
+    assert ingesting.ingest(raw, ingest_settings()).unseen == 0
+
+
 def test_what_macos_lays_beside_shards_is_none(tmp_path: Path) -> None:
     make(tmp_path, sample(0))
     (tmp_path / "._00000.tar").write_bytes(b"resource fork")

@@ -62,6 +62,7 @@ def test_globs(album):
     assert found("album/*") == ["album/a.png", "album/b.JPG"]
     assert found("album/**/*.[wt]*") == ["album/in/c.webp", "album/in/x/e.tif"]
     assert found("album/?.gif") == ["album/?.gif"]  # is told as missing
+    assert found("album/*.txt") == ["album/notes.txt"]  # ... and this as no picture
     (album / "[1].png").touch()
     assert found("album/[1].png") == ["album/[1].png"]  # the file, not the pattern
 

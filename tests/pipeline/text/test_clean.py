@@ -16,6 +16,7 @@ from pipeline.text.clean import (
     reject_reason,
     tokenise,
 )
+from pipeline.text.vocabulary import Vocabulary
 
 LIMITS = CleanSettings(min_words=2, max_words=5, max_dropped=1.0)
 WORDLIKE = st.text("aBc dE'fn-\u2019.,!?()\"1230 \u00e9\u201c\u2014tsl", max_size=40)
@@ -38,6 +39,9 @@ WORDLIKE = st.text("aBc dE'fn-\u2019.,!?()\"1230 \u00e9\u201c\u2014tsl", max_siz
         ("iPhone\u2122 by Brand\u00ae", "iphone by brand"),
         ("\ufeffa wide\u00adspread \u2060dog\u200b runs", "a widespread dog runs"),  # not seen
         ("a t\u2011shirt, a t\u2010shirt", "a t-shirt a t-shirt"),  # hyphens of word processors
+        ("a man\x92s \x93red\x94 hat\x96new", "a man 's red hat new"),  # Windows-1252
+        ("a b\x08ig\x7f d\x00og", "a big dog"),
+        ("\u200fa \u202adog\u202c\u2069", "a dog"),  # marks of direction
         ("#hashtag @man 50% off $5", "hashtag man 50 off 5"),
         ("!!! ... --- ( )", ""),
         ("", ""),
@@ -56,6 +60,15 @@ def test_tokens_are_lower_case_words(text):
         assert any(letter.isalnum() for letter in token)
         assert token == "".join(token.split()), "no white space"
         assert token not in ("<pad>", "<start>", "<end>", "<unk>")
+
+
+@given(st.text(max_size=60))
+@settings(max_examples=300, deadline=None)
+def test_a_vocabulary_of_any_tokens_is_one_that_is_read(tmp_path_factory, text):
+    path = tmp_path_factory.getbasetemp() / "vocabulary.json"
+    built = Vocabulary.build([["a", *tokenise(text)]], 1)
+    built.write(path)
+    assert Vocabulary.read(path) == built
 
 
 PARTS = st.sampled_from(
