@@ -158,10 +158,11 @@ def _text(content: bytes, where: str) -> str:
 def _pictures(read: Callable[[str], bytes], paths: Paths) -> Mapping[str, str]:
     """Read the SHA-256 of each picture; nothing where the table is not at hand."""
     try:
-        table = pq.read_table(io.BytesIO(read(paths.images)), columns=["image_id", "sha256"])
-    except (InputError, OSError, pa.ArrowException):  # captions are compared without it, too
+        table = pq.ParquetFile(io.BytesIO(read(paths.images))).read(["image_id", "sha256"])
+        columns = [table[name].to_pylist() for name in ("image_id", "sha256")]
+    except (InputError, OSError, KeyError, pa.ArrowException):  # it is no more than a help
         return {}
-    return dict(zip(*(column.to_pylist() for column in table.columns), strict=True))
+    return dict(zip(*columns, strict=True))
 
 
 def _where_to_run(repository: Path) -> str:

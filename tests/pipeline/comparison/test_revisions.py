@@ -137,3 +137,5 @@ def test_the_bytes_of_each_picture_are_known_where_their_table_is(folder):
     assert read_run(folder, WORK_TREE, paths).pictures == {"p": "ab"}
     table.write_bytes(table.read_bytes()[:-20])
     assert read_run(folder, WORK_TREE, paths).pictures == {}
+    pq.write_table(pa.table({"image_id": ["p"]}), table)
+    assert read_run(folder, WORK_TREE, paths).pictures == {}
