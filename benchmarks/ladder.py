@@ -3,13 +3,14 @@
     CAPTION_FLICKR8K=... CAPTION_WEIGHTS=... python -m benchmarks.ladder train FOLDER inject
     python -m benchmarks.ladder score FOLDER
     python -m benchmarks.ladder show inject attention
+    python -m benchmarks.ladder steps inject:attention
 
 `train` runs the stages by their own commands for rows of benchmarks/ladder.yaml (all, if none is
 named), in a folder of its own: it trains, chooses the search on the validation pictures (as `dvc
 repro sweep` does, with the first seed for all), and captions the validation and test pictures; what
 is done there already is not done again. `score` gives the official scores of all captions that it
 finds there, writes them to benchmarks/ladder.json, and prints the table. `show` prints rows of that
-file, as docs/results.md has them.
+file, as docs/results.md has them, and `steps` how much more one has than another.
 
 With `--add`, both go on from benchmarks/ladder.json, on another machine or another day: a row that
 it has is searched as is written there, and its seeds stay beside those found in the folder. (Of an
@@ -56,6 +57,11 @@ PARTS = ("beam_width", "length_penalty", "guide", "consensus")  # of a search, t
 COLUMNS = (
     *("row", "seeds", "minutes", "beam, penalty, guide, consensus", "val CIDEr-D"),
     *("BLEU-4", "METEOR", "ROUGE-L", "CIDEr-D"),
+)
+METRICS = ("cider_d", "bleu_4", "meteor", "rouge_l")
+GAINS = (
+    *("from", "to", "val CIDEr-D", "CIDEr-D", "BLEU-4", "METEOR", "ROUGE-L"),
+    "seeds that gain CIDEr-D",
 )
 Settings = dict[str, Any]
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -397,6 +403,15 @@ def show(
     typer.echo(table({name: results[name] for name in wanted}, known))
 
 
+@app.command()
+def steps(
+    pairs: Annotated[list[str], typer.Argument(metavar="FROM:TO...", help="Rows.")],
+) -> None:
+    """Print how much more each row has than the one that it is held against, mean for mean."""
+    results = _results()["rows"]
+    typer.echo(gains([pair.split(":") for pair in pairs], results))
+
+
 def with_known(row: Row, found: Settings, known: Mapping[str, Any] | None) -> dict[str, Any]:
     """Put what the results know of a row beside what was found of it, which counts.
 
@@ -502,6 +517,29 @@ def table(rows: Mapping[str, Any], known: Mapping[str, Row] | None = None) -> st
         about = known[name].about if known else ""
         named = f"`{name}`: {about}" if about else f"`{name}`"
         lines.append(f"| {named} | {row['seeds']} | {minutes} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def gains(pairs: Iterable[Sequence[str]], rows: Mapping[str, Any]) -> str:
+    """Write the differences of two rows' means as Markdown, and how many of the seeds gain.
+
+    Args:
+        pairs: names of rows: the one that is held against, and the other one.
+        rows: scored, by name.
+    """
+    lines = [f"| {' | '.join(GAINS)} |", "|---" * len(GAINS) + "|"]
+    for first, second in pairs:
+        a, b = rows[first], rows[second]
+        figures = [("val", "cider_d"), *(("test", name) for name in METRICS)]
+        more = [b["mean"][split][name] - a["mean"][split][name] for split, name in figures]
+        shared = sorted(a["every"].keys() & b["every"].keys())
+        better = [
+            b["every"][seed]["test"]["cider_d"] > a["every"][seed]["test"]["cider_d"]
+            for seed in shared
+        ]
+        told = f"{sum(better)} of {len(better)}" if better else ""
+        cells = [f"`{first}`", f"`{second}`", *(f"{round(one, 3) + 0:+.3f}" for one in more), told]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import statistics
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,13 @@ import yaml
 from typer.testing import CliRunner
 
 from benchmarks.ladder import (
+    METRICS,
     RESULTS,
     ROOT,
     Work,
     app,
     captions_of,
+    gains,
     read_rows,
     seeded,
     table,
@@ -240,18 +243,19 @@ def test_the_committed_figures_tell_of_how_many_seeds_they_are():
     rows = json.loads(RESULTS.read_text())["rows"]
     assert "| `inject_consensus_ensemble` | 3 |" in table(rows)
     assert "| `inject_consensus` | 3 |" in table(rows)
-    assert "| `adaptive_consensus` | 1 |" in table(rows)
+    assert "| `adaptive_consensus` | 3 |" in table(rows)
 
 
 SHOWN = re.compile(
-    r"^    (python -m benchmarks\.ladder show [\w ]+)\n\n((?:\|.*\n)+)", re.MULTILINE
+    r"^    (python -m benchmarks\.ladder (?:show|steps) [\w: ]+)\n\n((?:\|.*\n)+)", re.MULTILINE
 )
 
 
 def test_the_tables_of_the_docs_are_what_their_commands_show():
     text = (ROOT / "docs" / "results.md").read_text()
     found = SHOWN.findall(text)
-    assert len(found) == text.count("benchmarks.ladder show") > 0
+    commands = re.findall(r"benchmarks\.ladder (?:show|steps) ", text)
+    assert len(found) == len(commands) > 0
     for command, written in found:
         shown = CliRunner().invoke(app, command.split()[3:])
         assert shown.stdout == written, command
@@ -291,3 +295,20 @@ def test_the_table_has_means_and_deviations():
     told = table({"inject_ensemble": alone}, known).splitlines()[-1]
     assert told.startswith("| `inject_ensemble`: the seeds together | 3 |")
     assert second == "| `wide` | 3 |  | 10, 1, 0, 0 | 0.400 | 0.400 |  |  | 0.400 |"
+
+
+def test_steps_are_differences_of_means_and_the_seeds_that_gain_are_counted():
+    def row(**seeds):
+        every = {
+            seed: {"test": {**dict.fromkeys(METRICS, 0.2), "cider_d": value}}
+            for seed, value in seeds.items()
+        }
+        mean = statistics.mean(seeds.values())
+        test = {**dict.fromkeys(METRICS, mean), "cider_d": mean}
+        return {"every": every, "mean": {"val": {"cider_d": 0.5 + mean}, "test": test}}
+
+    rows = {"a": row(seed_1=0.5, seed_2=0.5), "b": row(seed_1=0.6, seed_2=0.4, seed_3=0.8)}
+    rows["all"] = row(ensemble_1_2=0.7)
+    *_, first, second = gains([("a", "b"), ("b", "all")], rows).splitlines()
+    assert first == "| `a` | `b` | +0.100 | +0.100 | +0.100 | +0.100 | +0.100 | 1 of 2 |"
+    assert second.endswith("| +0.100 |  |")
