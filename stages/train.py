@@ -5,7 +5,7 @@ import logging
 import statistics
 import sys
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, Self
 
@@ -52,6 +52,7 @@ DECIDING = (
 )
 # In these folders, what training does not import.
 BESIDE = tuple(f"pipeline/captioner/{name}.py" for name in ("bundle_zip", "output", "pictures"))
+CAPTIONS_AT_ONCE = 10_000  # that are read together
 KEPT = 3  # finished trainings whose checkpoints stay, for another seed, or what goes on with them
 KEPT_KILLED = 10  # checkpoints that stay of trainings that did not come to a bundle
 
@@ -180,7 +181,8 @@ def train(
     known = open_shards(features, read_spec(encoder).fingerprint)
     tables = read_table(images, IMAGES), read_table(captions, CLEAN_CAPTIONS)
     files = [images, captions, vocabulary, embeddings, encoder / SPEC, features / MANIFEST]
-    splits = {name: _split(name, *tables, known, words) for name in ("train", "val")}
+    ids_of, tokens = _ids_by_split(tables[0]), _tokens(tables[1])
+    splits = {name: _split(name, ids_of[name], tokens, known, words) for name in ("train", "val")}
     inputs = Inputs(files, words, embeddings, known.shape, **splits)
     _check_pictures(inputs, settings)
     if settings.word_vectors == "random" and has_vectors(embeddings):
@@ -314,15 +316,37 @@ def _log_epoch(live: Live, metrics: dict[str, float]) -> None:
     live.next_step()
 
 
+def _ids_by_split(images: pa.Table) -> Mapping[str, list[str]]:
+    """List the pictures of each split."""
+    ids: dict[str, list[str]] = defaultdict(list)
+    columns = (images[name].to_pylist() for name in ("split", "image_id"))
+    for split, image_id in zip(*columns, strict=True):
+        ids[split].append(image_id)
+    return ids
+
+
+def _tokens(captions: pa.Table) -> Mapping[str, list[list[str]]]:
+    """Gather the tokens of each picture's captions; a word is one text, however often it is said.
+
+    COCO's 600,000 captions say seven million words, which take half a gigabyte otherwise.
+    """
+    tokens: dict[str, list[list[str]]] = defaultdict(list)
+    for batch in captions.select(["image_id", "tokens"]).to_batches(CAPTIONS_AT_ONCE):
+        columns = (column.to_pylist() for column in batch.columns)
+        for image_id, words in zip(*columns, strict=True):
+            tokens[image_id].append([sys.intern(word) for word in words])
+    return tokens
+
+
 def _split(
-    name: str, images: pa.Table, captions: pa.Table, features: ShardReader, words: Vocabulary
+    name: str,
+    listed: Sequence[str],
+    tokens: Mapping[str, list[list[str]]],
+    features: ShardReader,
+    words: Vocabulary,
 ) -> Split:
     """Gather one split: its pictures that have captions, their features and encoded captions."""
-    tokens = defaultdict(list)
-    for row in captions.to_pylist():
-        tokens[row["image_id"]].append(row["tokens"])
-    ids = [row["image_id"] for row in images.to_pylist() if row["split"] == name]
-    ids = [image_id for image_id in ids if tokens[image_id]]
+    ids = [image_id for image_id in listed if tokens[image_id]]
     if not ids:
         raise InputError(
             f"train: expected pictures with captions in split {name!r}. Received: none, after "
