@@ -72,6 +72,7 @@ def try_out(name: str, tests: list[str]) -> Tried:
             "-c", str(bounds), "pyproject.toml", "-o", str(pinned))  # fmt: skip
         run("uv", "venv", "-q", "--python", sys.executable, str(python.parents[1]))
         run("uv", "pip", "install", "-q", "--python", str(python), "-r", str(pinned))
+        run("uv", "pip", "install", "-q", "--python", str(python), "--no-deps", "-e", str(ROOT))
         result, passed = test(python, tests)
         versions = direct(pinned.read_text(encoding="utf-8"))
     day = datetime.now(UTC).date().isoformat()
