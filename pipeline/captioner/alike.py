@@ -252,7 +252,7 @@ def _load_rows(folder: Path, name: str, features: int) -> np.ndarray:
     """Read what there is of each picture: float16 (n, f)."""
     schema = pa.schema([(name, pa.list_(pa.float16(), features))])
     column = read_table(folder / PICTURES, schema)[name]
-    absent = pa.scalar([np.nan] * features, schema.field(name).type)
+    absent = pa.scalar([np.float16(np.nan)] * features, schema.field(name).type)
     rows = numbers(pc.list_flatten(pc.fill_null(column, absent))).reshape(-1, features)
     _check_finite(folder / PICTURES, rows)
     return rows
