@@ -24,7 +24,7 @@ from typing import Any
 
 from pipeline.captioner.bundle_names import DESCRIPTION
 from pipeline.errors import InputError
-from pipeline.files import BLOCK, is_plain, sha256_of, written_whole
+from pipeline.files import BLOCK, REFUSALS, is_plain, sha256_of, written_whole
 
 MOST_DESCRIPTION = 1 << 20  # bytes of bundle.json
 MOST_BYTES = 2 << 30  # of all files together; ResNet101, the largest encoder, has 171 MB
@@ -101,8 +101,10 @@ def _unpack(path: Path, folder: Path) -> None:
     except (InputError, MemoryError):
         raise
     except Exception as error:  # zipfile raises a dozen kinds on damaged files
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # of the system: no room to unpack it, say, or no permission to read it
+        # Not all of the system's: a damaged file leads to places before its beginning, which cannot
+        # be read.
+        if isinstance(error, OSError) and error.errno in REFUSALS:
+            raise  # no room to unpack it, say, or no permission to read it
         told = " ".join(str(error).split())[:200] or type(error).__name__
         raise _refused(path, f"{told}. Copy it again, or pack it again") from error
 

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import io
 import json
+import os
 import shutil
 import stat
 import zipfile
@@ -222,15 +223,21 @@ def test_any_bytes_are_opened_whole_or_refused_with_one_line(tmp_path_factory, d
         assert all(hashlib.sha256(found[name]).hexdigest() == hashes[name] for name in hashes)
 
 
-def test_a_full_disk_is_not_told_as_a_damaged_zip(tmp_path, monkeypatch):
-    def full(*_):
-        raise OSError(errno.ENOSPC, "No space left on device")
+def failing(number: int) -> Callable[..., None]:
+    def fail(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
 
+    return fail
+
+
+def test_a_full_disk_is_not_told_as_a_damaged_zip(tmp_path, monkeypatch):
     path = tmp_path / "x.zip"
     path.write_bytes(zipped(WHOLE))
-    monkeypatch.setattr(bundle_zip, "_extract", full)
+    monkeypatch.setattr(bundle_zip, "_extract", failing(errno.ENOSPC))
     with pytest.raises(OSError, match="No space left"), bundle_zip.opened(path):
         raise AssertionError("it was opened")
+    monkeypatch.setattr(bundle_zip, "_extract", failing(errno.EINVAL))  # a place before its start
+    assert "Invalid argument" in refused(path)
 
 
 def test_what_could_not_be_opened_is_not_packed(folder, tmp_path, monkeypatch):
