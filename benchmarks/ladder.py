@@ -54,15 +54,10 @@ Rows = Annotated[Path, typer.Option(help="The ladder.")]
 Add = Annotated[bool, typer.Option(help="Go on from benchmarks/ladder.json with further seeds.")]
 SPLITS = ("val", "test")
 PARTS = ("beam_width", "length_penalty", "guide", "consensus")  # of a search, those that are chosen
-COLUMNS = (
-    *("row", "seeds", "minutes", "beam, penalty, guide, consensus", "val CIDEr-D"),
-    *("BLEU-4", "METEOR", "ROUGE-L", "CIDEr-D"),
-)
-METRICS = ("cider_d", "bleu_4", "meteor", "rouge_l")
-GAINS = (
-    *("from", "to", "val CIDEr-D", "CIDEr-D", "BLEU-4", "METEOR", "ROUGE-L"),
-    "seeds that gain CIDEr-D",
-)
+METRICS = ("bleu_4", "meteor", "rouge_l", "cider_d")  # of the test pictures
+SCORES = ("val CIDEr-D", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr-D")
+COLUMNS = ("row", "seeds", "minutes", "beam, penalty, guide, consensus", *SCORES)
+GAINS = ("from", "to", *SCORES, "seeds that gain CIDEr-D")
 Settings = dict[str, Any]
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -508,7 +503,7 @@ def table(rows: Mapping[str, Any], known: Mapping[str, Row] | None = None) -> st
         search = {"guide": 0, "consensus": 0, **row["search"]}
         told = ", ".join(f"{search[part]:g}" for part in PARTS)
         cells = [told, f"{mean['val']['cider_d']:.3f}"]
-        for metric in ("bleu_4", "meteor", "rouge_l", "cider_d"):
+        for metric in METRICS:
             value, spread = mean["test"].get(metric), apart["test"].get(metric)
             told = "" if value is None else f"{value:.3f}"
             cells.append(told if spread is None else f"{told} ± {spread:.3f}")

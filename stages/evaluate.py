@@ -19,7 +19,7 @@ from pipeline.evaluation.attention_file import ATTENTION, write_attention
 from pipeline.evaluation.by_length import by_length
 from pipeline.evaluation.coco_results import coco_results
 from pipeline.evaluation.corpus import CorpusFigures, describe
-from pipeline.evaluation.metrics_file import PTB, UNSCORED, other_tokens
+from pipeline.evaluation.metrics_file import PTB, UNSCORED, missing_of_seeds, other_tokens
 from pipeline.evaluation.over_seeds import over_seeds
 from pipeline.evaluation.per_picture import METRICS, NO_SPICE
 from pipeline.evaluation.scores import Scores, score, unscored
@@ -85,7 +85,7 @@ def evaluate(
             else _alone(searcher.caption(split.ids, search, member), split, ingested, settings)
             for member in searcher.members
         ]
-        metrics["seeds"] = _without_known(_of_seeds(rows), metrics["missing"])
+        metrics["seeds"] = _of_seeds(rows, metrics["missing"])
     write_json(out / "metrics.json", metrics)
     write_json_lines(out / "predictions.jsonl", _predictions(split, found, scores, true))
     write_text(out / "by_length.csv", _lengths(scores, found))
@@ -171,10 +171,11 @@ def _alone(
     return {**alone, "missing": scores.missing, "tokenisation": scores.tokenisation}
 
 
-def _of_seeds(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _of_seeds(rows: Sequence[Mapping[str, Any]], known: Mapping[str, str]) -> dict[str, Any]:
     """Tell what the seeds score by themselves: the mean, and how far they lie apart.
 
     A score that one seed lacks is told by no mean; nor is any where seeds are on other tokens.
+    Both are told as `missing`, but for what is `known` to be missing of all together, too.
     """
     missing = {name: why for row in rows for name, why in row["missing"].items()}
     tokens = sorted({row["tokenisation"] for row in rows})
@@ -188,13 +189,9 @@ def _of_seeds(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         name: {key: _rounded(value) for key, value in over_seeds(scores, reduce).items()}
         for name, reduce in (("mean", statistics.mean), ("deviation", statistics.stdev))
     }
-    return {"trained": len(rows), **told, "missing": missing}
-
-
-def _without_known(seeds: dict[str, Any], known: Mapping[str, str]) -> dict[str, Any]:
-    """Leave out of a group's `missing` what is missing of all seeds together, too."""
-    missing = {name: why for name, why in seeds.pop("missing").items() if name not in known}
-    return {**seeds, "missing": missing} if missing else seeds
+    if own := {name: why for name, why in missing.items() if name not in known}:
+        told["missing"] = own
+    return {"trained": len(rows), **told}
 
 
 def _predictions(
@@ -274,7 +271,7 @@ def _tell(metrics: Mapping[str, Any]) -> None:
             log.info("evaluate: %-13s %.4f +- %.4f", name, means[name], deviations[name])
     for name, reason in metrics["missing"].items():
         log.warning("evaluate: %-13s missing: %s", name, reason)
-    for name, reason in _missing_of_seeds(metrics).items():
+    for name, reason in missing_of_seeds(metrics).items():
         log.warning("evaluate: %-13s missing of a seed: %s", name, reason)
     if told := other_tokens(metrics):
         log.warning("evaluate: %s", told)
@@ -286,14 +283,8 @@ def _has_failed(metrics: Mapping[str, Any]) -> bool:
     """Whether something is missing that no setting, and no data set, leaves out."""
     if metrics["tokenisation"] == UNSCORED:
         return False
-    missing = [*metrics["missing"].values(), *_missing_of_seeds(metrics).values()]
+    missing = [*metrics["missing"].values(), *missing_of_seeds(metrics).values()]
     return metrics["tokenisation"] != PTB or bool({*missing} - {NO_SPICE})
-
-
-def _missing_of_seeds(metrics: Mapping[str, Any]) -> Mapping[str, str]:
-    """Tell of what could not be worked out of some seed by itself."""
-    missing: Mapping[str, str] = metrics.get("seeds", {}).get("missing", {})
-    return missing
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import logging
 from collections import Counter
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -63,8 +64,8 @@ def tell(ingested: Ingested) -> None:
     left_out = Counter((row["reason"], row["kind"]) for row in ingested.dropped)
     for (reason, kind), count in sorted(left_out.items()):
         log.info("left out: %s %s (%s)", count, f"{kind}s" if count > 1 else kind, reason)
-    cut = [row for row in ingested.dropped if row["source"].lower().endswith(".tar")]
-    for row in [row for row in cut if row["item"] == row["source"]][:FILES]:
+    whole = (row for row in ingested.dropped if row["item"] == row["source"])
+    for row in islice((row for row in whole if row["item"].lower().endswith(".tar")), FILES):
         log.warning("%s: not read to its end: %s (%s)", row["item"], row["raw"], row["reason"])
     if ingested.unseen:
         log.warning(

@@ -40,3 +40,9 @@ def other_tokens(metrics: Mapping[str, Any]) -> str | None:
     if found in (PTB, UNSCORED):
         return None
     return f"Scores are on other tokens than the official ones, so others' do not compare: {found}"
+
+
+def missing_of_seeds(metrics: Mapping[str, Any]) -> Mapping[str, str]:
+    """Say why scores of single seeds are missing that those of all together are not."""
+    missing: Mapping[str, str] = (metrics.get("seeds") or {}).get("missing") or {}
+    return missing

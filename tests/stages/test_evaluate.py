@@ -438,23 +438,22 @@ def test_what_is_missing_of_a_seed_is_in_no_mean_and_told():
     both = {"bleu_1": 0.5, "cider_d": 1.0, "missing": {}, "tokenisation": PTB}
     row = {**both, "meteor": 0.25}
     same = {"mean": {"bleu_1": 0.5, "cider_d": 1.0}, "deviation": {"bleu_1": 0.0, "cider_d": 0.0}}
-    assert evaluate._of_seeds([both, both]) == {"trained": 2, **same, "missing": {}}
+    assert evaluate._of_seeds([both, both], {}) == {"trained": 2, **same}
     failed = {"meteor": "killed"}
-    assert evaluate._of_seeds([row, {**both, "missing": failed}])["missing"] == failed
-    assert evaluate._of_seeds([row, {**row, "missing": failed}])["mean"] == same["mean"]
-    other = evaluate._of_seeds([both, {**both, "tokenisation": "clean (PTB unavailable: x)"}])
+    lacking = {**both, "missing": failed}
+    assert evaluate._of_seeds([row, lacking], {})["missing"] == failed
+    assert evaluate._of_seeds([row, {**row, "missing": failed}], {})["mean"] == same["mean"]
+    assert evaluate._of_seeds([lacking, lacking], failed) == {"trained": 2, **same}
+    other = evaluate._of_seeds([both, {**both, "tokenisation": "clean (PTB unavailable: x)"}], {})
     assert other["mean"] == {}
     assert other["missing"]["cider_d"] == (
         "seeds are on different tokens: clean (PTB unavailable: x); ptb"
     )
 
 
-def test_only_what_all_seeds_together_have_is_told_of_one(caplog):
-    of_seeds = {"trained": 2, "missing": {"spice": evaluate.NO_SPICE, "meteor": "killed"}}
-    seeds = evaluate._without_known(of_seeds, {"spice": evaluate.NO_SPICE})
-    assert seeds == {"trained": 2, "missing": {"meteor": "killed"}}
-    assert "missing" not in evaluate._without_known({"trained": 2, "missing": {}}, {})
+def test_what_is_missing_of_a_seed_has_failed_and_is_warned_of(caplog):
+    seeds = {"trained": 2, "mean": {}, "deviation": {}, "missing": {"meteor": "killed"}}
     metrics = {"missing": {}, "tokenisation": PTB, "seeds": seeds}
     assert evaluate._has_failed(metrics)
-    evaluate._tell({**metrics, "seeds": {**seeds, "mean": {}, "deviation": {}}})
+    evaluate._tell(metrics)
     assert "evaluate: meteor        missing of a seed: killed" in caplog.messages

@@ -134,6 +134,7 @@ def test_everything_is_on_the_page(evaluated):
     page = evaluated.page(*evaluated.swept())
     assert "0.650 to 0.770" in page
     assert "METEOR is missing: no Java." in page
+    assert "of a seed by itself" not in page
     assert "Show, Attend and Tell, soft" in page
     assert "Validation CIDEr-D is highest in epoch 2" in page
     assert "is best with a beam of 3 and a length penalty of 1: 0.550" in page
@@ -208,6 +209,8 @@ def test_several_seeds_are_named_and_their_mean_is_told(evaluated):
         shutil.copytree(evaluated.folder / "curves" / "plots", folder / "plots")
     page = evaluated.page()
     assert "mean ± deviation of 8 seeds" in page
+    seeds["missing"] = {"meteor": "killed"}
+    assert "METEOR of a seed by itself is missing: killed." in evaluated.page()
     assert "0.600 ± 0.012" in page
     assert "24 curves of 8 trainings" in page
     for title in ("Loss of training", "Loss of validation", "Validation CIDEr-D"):

@@ -6,7 +6,7 @@ from typing import Any
 from PIL import Image
 
 from pipeline.evaluation.attention_file import Looked
-from pipeline.evaluation.metrics_file import PTB, other_tokens
+from pipeline.evaluation.metrics_file import PTB, missing_of_seeds, other_tokens
 from pipeline.evaluation.predictions import Candidate, Prediction
 from pipeline.reporting.figures import Mark
 from pipeline.reporting.labels import FIGURES, SPLITS, label, said, signed
@@ -129,6 +129,8 @@ def _scores(found: Findings) -> list[Html]:
         parts.append(paragraph(f"{told}."))
     for name, reason in sorted((metrics.get("missing") or {}).items()):
         parts.append(paragraph(f"{label(name)} is missing: {reason}."))
+    for name, reason in sorted(missing_of_seeds(metrics).items()):
+        parts.append(paragraph(f"{label(name)} of a seed by itself is missing: {reason}."))
     return [*parts, *_published(metrics)]
 
 

@@ -361,3 +361,17 @@ def test_the_real_photographs() -> None:
     assert {(row["item"], row["reason"]) for row in ingested.dropped} == {
         (f"2258277193_586949ec62.jpg.1#{number}", "missing") for number in range(5)
     }
+
+
+def test_a_folder_whose_name_is_no_text_is_told_before_pictures_are_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of an archive that was made on Windows: tables hold UTF-8."""
+    raw = make(tmp_path)
+    try:
+        (raw / "pictures").rename(raw / os.fsdecode(b"f\xfcr"))
+    except OSError:  # on macOS
+        pytest.skip("names of files are UTF-8 here")
+    monkeypatch.setattr(module, "_look_at", lambda *_: pytest.fail("looked at"))
+    with pytest.raises(InputError, match=r"in UTF-8\. Received: f\\udcfcr/.*Rename the folder"):
+        ingest(raw, settings())
